@@ -1,0 +1,130 @@
+"""A change of one tensor, in the form in which it was learned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from holdfast.core.errors import NotMeasurable
+
+
+class Delta(ABC):
+    """What is added to one weight of shape (outputs, inputs), or to one vector.
+
+    Forms differ in what they store and in what is cheap; every form answers as its dense form does. Answers are in
+    float32, or in float64 where the stored tensors are: an update is small beside the weight it changes, and half
+    precision would round it away.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor that is changed."""
+
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """The change as one tensor of ``shape``. Cost: its full size in memory."""
+
+    def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """What the change adds to the layer's output: ``inputs @ dense().T``."""
+        self._matrix("times")
+        dense = self.dense()
+        return inputs.to(dense.dtype) @ dense.T
+
+    def norm(self) -> float:
+        """Frobenius norm."""
+        return float(torch.linalg.vector_norm(self.dense()))
+
+    def singular_values(self) -> Float[Tensor, " rank"]:
+        """All ``min(outputs, inputs)`` singular values, descending.
+
+        Raises:
+            NotMeasurable: If the change is a vector.
+        """
+        self._matrix("singular values")
+        return torch.linalg.svdvals(self.dense())
+
+    def to(self, device: torch.device | str) -> Delta:
+        """The same change with its tensors on another device."""
+        return Dense(self.dense().to(device))
+
+    def _matrix(self, quantity: str) -> None:
+        if len(self.shape) != 2:
+            raise NotMeasurable(f"{quantity} of a change of shape {self.shape}: defined for matrices only")
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or unchanged if it is float64."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+class Dense(Delta):
+    """A change stored in full."""
+
+    def __init__(self, change: Tensor) -> None:
+        self._change = exact(change.detach())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self._change.shape)
+
+    def dense(self) -> Tensor:
+        return self._change
+
+
+class Scaled(Delta):
+    """Another change times a number."""
+
+    def __init__(self, factor: float, change: Delta) -> None:
+        self._factor, self._change = factor, change
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._change.shape
+
+    def dense(self) -> Tensor:
+        return self._factor * self._change.dense()
+
+    def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        return self._factor * self._change.times(inputs)
+
+    def norm(self) -> float:
+        return abs(self._factor) * self._change.norm()
+
+    def singular_values(self) -> Float[Tensor, " rank"]:
+        return abs(self._factor) * self._change.singular_values()
+
+    def to(self, device: torch.device | str) -> Delta:
+        return Scaled(self._factor, self._change.to(device))
+
+
+class Sum(Delta):
+    """Several changes of the same tensor, one on top of the other."""
+
+    def __init__(self, *changes: Delta) -> None:
+        shapes = {change.shape for change in changes}
+        if len(shapes) != 1:
+            raise ValueError(f"changes of shapes {sorted(shapes)} cannot be added")
+        self._changes = changes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._changes[0].shape
+
+    def dense(self) -> Tensor:
+        first, *rest = (change.dense() for change in self._changes)
+        for change in rest:
+            first = first + change
+        return first
+
+    def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        first, *rest = (change.times(inputs) for change in self._changes)
+        for change in rest:
+            first = first + change
+        return first
+
+    def to(self, device: torch.device | str) -> Delta:
+        return Sum(*(change.to(device) for change in self._changes))

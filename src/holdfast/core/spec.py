@@ -1,0 +1,37 @@
+"""Names with options, as users write them: ``oft(block_size=16, exact=False)``."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from holdfast.core.errors import RecipeError
+
+PATTERN = re.compile(r"(?P<name>[\w:.\-]+)(\((?P<options>.*)\))?")
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+    """The name and the options of a spec; options are Python literals.
+
+    Raises:
+        RecipeError: If the text is not a name with options.
+    """
+    match = PATTERN.fullmatch(text.strip())
+    if match is None:
+        raise RecipeError([f"'{text}' is not a name with options; write for example oft(block_size=16)"])
+    try:
+        call = ast.parse(f"f({match['options'] or ''})", mode="eval").body
+        assert isinstance(call, ast.Call), "f(...) parses as a call"
+        options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
+        if call.args or len(options) != len(call.keywords):
+            raise ValueError("options are written name=value")
+    except (SyntaxError, ValueError) as error:
+        raise RecipeError([f"the options of '{text}' cannot be read: {error}"]) from error
+    return match["name"], options
+
+
+def write_spec(name: str, options: dict[str, Any]) -> str:
+    """The spec of a name with options; the inverse of ``parse_spec``."""
+    listed = ", ".join(f"{option}={value!r}" for option, value in options.items())
+    return f"{name}({listed})" if listed else name

@@ -1,0 +1,113 @@
+"""Forward passes that never compute a shared beginning twice.
+
+Tokens that many rows begin with (few-shot examples, the context of several choices) are run once; their keys and
+values are repeated for the rows that go on from there. The cost of a set of rows is the number of nodes of their
+prefix tree, not the sum of their lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from holdfast.measure.prompts import Ids, common_length
+
+SHARED_MIN_TOKENS = 8
+"""A shared beginning shorter than this is not worth a pass of its own."""
+
+
+@dataclass
+class Rows:
+    """Rows of tokens that have been run, with their keys and values.
+
+    Attributes:
+        cache: Keys and values of all tokens so far.
+        mask: 1 where a cached position holds a token of the row, 0 where it is padding.
+        last: Logits after the last token of each row.
+    """
+
+    cache: Any
+    mask: Int[Tensor, "rows cached"]
+    last: Float[Tensor, "rows vocabulary"]
+
+    def repeated(self, counts: Sequence[int]) -> Rows:
+        """Each row as many times as its count says, 0 to drop it. The cache moves on: these rows are used up."""
+        index = torch.repeat_interleave(
+            torch.arange(len(counts), device=self.mask.device), torch.tensor(counts, device=self.mask.device)
+        )
+        self.cache.batch_select_indices(index)
+        return Rows(self.cache, self.mask[index], self.last[index])
+
+
+def run(model: PreTrainedModel, rows: Sequence[Ids], pad: int) -> Rows:
+    """Run rows of tokens, each to its last; what all begin with is run once."""
+    shared = shared_length(rows)
+    if shared >= SHARED_MIN_TOKENS and len(rows) > 1:
+        begun = _extend(model, None, [rows[0][:shared]], pad)[0].repeated([len(rows)])
+        return _extend(model, begun, [row[shared:] for row in rows], pad)[0]
+    return _extend(model, None, rows, pad)[0]
+
+
+def go_on(model: PreTrainedModel, begun: Rows, rows: Sequence[Ids], pad: int) -> Rows:
+    """Run one or more further tokens of each row; the rows begun with are used up."""
+    return _extend(model, begun, rows, pad)[0]
+
+
+def logits_of(
+    model: PreTrainedModel, begun: Rows, rows: Sequence[Ids], pad: int
+) -> Float[Tensor, "rows longest vocabulary"]:
+    """Logits after each further token of each row, rows aligned on the right; the rows begun with are used up."""
+    return _extend(model, begun, rows, pad, every=True)[1]
+
+
+def shared_length(rows: Sequence[Ids]) -> int:
+    """Length of the beginning that all rows share; at least one token of each row is left over."""
+    low, high = min(rows), max(rows)
+    return min(common_length(low, high), min(map(len, rows)) - 1)
+
+
+def buckets(lengths: Sequence[int], *, max_rows: int, max_tokens: int) -> Iterator[list[int]]:
+    """Indices in batches of similar length, longest first, so that the first batch shows whether memory suffices.
+
+    Args:
+        lengths: Length of each row.
+        max_rows: Most rows in a batch.
+        max_tokens: Most tokens in a batch, padding included; a single longer row is a batch of its own.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) == max_rows or lengths[batch[0]] * (len(batch) + 1) > max_tokens):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _extend(
+    model: PreTrainedModel, begun: Rows | None, rows: Sequence[Ids], pad: int, *, every: bool = False
+) -> tuple[Rows, Tensor]:
+    # Padding stands on the left, so that the last token of every row is in the last column.
+    device, width = model.device, max(map(len, rows))
+    ids = torch.full((len(rows), width), pad, device=device)
+    present = torch.zeros(len(rows), width, dtype=torch.long, device=device)
+    for i, row in enumerate(rows):
+        ids[i, width - len(row) :] = torch.tensor(row, device=device)
+        present[i, width - len(row) :] = 1
+    mask = present if begun is None else torch.cat([begun.mask, present], dim=1)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -width:]
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=None if begun is None else begun.cache,
+        use_cache=True,
+        logits_to_keep=0 if every else 1,
+    )
+    return Rows(out.past_key_values, mask, out.logits[:, -1].float()), out.logits

@@ -1,0 +1,135 @@
+"""Scores of a model on a suite, item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from holdfast.core.errors import BadData
+from holdfast.core.scores import PointScores, TaskScores
+from holdfast.core.task import Example, Split, Task
+from holdfast.measure.answers import answers
+from holdfast.measure.choices import choice_loglikelihoods, likeliest
+from holdfast.measure.reading import read
+
+
+def evaluate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Mapping[str, Task],
+    *,
+    split: Split,
+    limit: int | None = None,
+    base: PreTrainedModel | None = None,
+    max_rows: int = 64,
+    max_tokens: int = 16_384,
+    tick: Callable[[int], None] = lambda rows: None,
+) -> PointScores:
+    """Ask a model every item of every task and grade what it says.
+
+    The same examples, in the same words and the same batches, whatever the model: scores of two models may be
+    subtracted item by item.
+
+    Args:
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer.
+        tasks: Tasks by the name under which their scores are kept.
+        split: Which split of each task to ask.
+        limit: Most items of each task; all where not given.
+        base: The base, if texts are also to give KL(base || model).
+        max_rows: Most rows in a batch.
+        max_tokens: Most tokens in a batch, padding included.
+        tick: Told how many items are done, for progress bars.
+
+    Raises:
+        BadData: If a task has no item on this split, or an item does not fit into what the model can read.
+    """
+    scored = []
+    for name, task in tasks.items():
+        examples = task.examples(split, limit)
+        if not examples:
+            raise BadData(f"task '{name}' has no item on split '{split}'")
+        ask = {"generate": _generated, "choose": _chosen, "read": _read}[task.ask]
+        scored.append(ask(name, task, examples, model, tokenizer, base, max_rows, max_tokens, tick))
+    return PointScores(split=split, tasks=tuple(scored))
+
+
+def _generated(
+    name: str,
+    task: Task,
+    examples: Sequence[Example],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    base: PreTrainedModel | None,
+    max_rows: int,
+    max_tokens: int,
+    tick: Callable[[int], None],
+) -> TaskScores:
+    said = answers(
+        model,
+        tokenizer,
+        examples,
+        max_new_tokens=task.max_new_tokens,
+        max_rows=max_rows,
+        max_tokens=max_tokens,
+        tick=tick,
+    )
+    grades = [task.grade(example, answer.text) for example, answer in zip(examples, said, strict=True)]
+    return _graded(name, task, examples, grades, sum(answer.truncated for answer in said) / len(said))
+
+
+def _chosen(
+    name: str,
+    task: Task,
+    examples: Sequence[Example],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    base: PreTrainedModel | None,
+    max_rows: int,
+    max_tokens: int,
+    tick: Callable[[int], None],
+) -> TaskScores:
+    found = choice_loglikelihoods(model, tokenizer, examples, max_rows=max_rows, max_tokens=max_tokens, tick=tick)
+    chosen = (likeliest(example, values) for example, values in zip(examples, found, strict=True))
+    grades = [task.grade(example, choice) for example, choice in zip(examples, chosen, strict=True)]
+    return _graded(name, task, examples, grades, 0.0)
+
+
+def _read(
+    name: str,
+    task: Task,
+    examples: Sequence[Example],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    base: PreTrainedModel | None,
+    max_rows: int,
+    max_tokens: int,
+    tick: Callable[[int], None],
+) -> TaskScores:
+    texts = read(model, tokenizer, examples, base=base, max_rows=max_rows, max_tokens=max_tokens, tick=tick)
+    kl = tuple(text.kl_nats for text in texts if text.kl_nats is not None)
+    return TaskScores(
+        task=name,
+        ask=task.ask,
+        unit="nats/token",
+        ids=tuple(example.id for example in examples),
+        values=tuple(-text.nats / text.tokens for text in texts),
+        weights=tuple(float(text.tokens) for text in texts),
+        kl_nats=kl if base is not None else None,
+    )
+
+
+def _graded(
+    name: str, task: Task, examples: Sequence[Example], grades: Sequence[float], truncated_frac: float
+) -> TaskScores:
+    return TaskScores(
+        task=name,
+        ask=task.ask,
+        unit="frac",
+        chance_frac=task.chance_frac,
+        ids=tuple(example.id for example in examples),
+        values=tuple(grades),
+        weights=tuple(1.0 for _ in examples),
+        truncated_frac=truncated_frac,
+    )

@@ -1,0 +1,98 @@
+"""Any other tuner by its peft name, as ``peft:NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftType
+from torch import nn
+from transformers import PreTrainedModel
+
+from holdfast.core.errors import RecipeError, UnknownName
+from holdfast.methods.adapter import AdapterMethod
+
+KNOBS = ("r", "n_frequency", "block_size", "effective_rank", "num_virtual_tokens")
+"""Options of peft's configurations that set the number of parameters, in the order in which they are looked for."""
+
+OWN = {
+    "lora": "lora",
+    "adalora": "adalora",
+    "oft": "oft",
+    "boft": "boft",
+    "hra": "hra",
+    "ia3": "ia3",
+    "vera": "vera",
+    "miss": "miss",
+    "ln_tuning": "layernorm",
+}
+"""Tuners that Holdfast offers under a name of its own, with their traps seen to."""
+
+REFUSED = {
+    "poly": "it needs a task id in every forward pass",
+    "multitask_prompt_tuning": "it needs a task id in every forward pass",
+    "xlora": "it mixes adapters that must exist before",
+    "shadow": "it is a second model beside the base, and has no conformance run yet",
+    "adamss": "its allocation needs a callback that is not connected yet, and its count changes with the weights",
+}
+"""Tuners that cannot be run like the others, and why."""
+
+
+@dataclass(frozen=True)
+class PeftTuner(AdapterMethod):
+    """A tuner of peft that Holdfast has no file for, with peft's own options and defaults.
+
+    Attributes:
+        tuner: peft's name of the tuner, in lower case.
+        options: Options of its configuration, by their peft names.
+    """
+
+    name: ClassVar[str] = "peft"
+    learning_rate: ClassVar[float] = 5e-4
+
+    tuner: str = ""
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def label(self) -> str:
+        """The name under which it is asked for."""
+        return f"peft:{self.tuner}"
+
+    def config(self, model: PreTrainedModel) -> PeftConfig:
+        faults = self.faults()
+        if faults:
+            raise RecipeError(faults)
+        kind = self._kind()
+        known = kind.__dataclass_fields__
+        placed = {"target_modules": "all-linear"} if "target_modules" in known else {}
+        try:
+            return kind(**{"task_type": "CAUSAL_LM", **placed, **self.options})
+        except (TypeError, ValueError) as error:
+            raise RecipeError([f"{self.label}: {error}"]) from error
+
+    def settings(self, model: nn.Module) -> Iterator[Self]:
+        """The tuner at every value of the first knob its configuration has; itself where it has none."""
+        knob = next((name for name in KNOBS if name in self._kind().__dataclass_fields__), None)
+        if knob is None or knob in self.options:
+            yield self
+            return
+        for value in super().knob_values(model):
+            yield replace(self, options=MappingProxyType({**self.options, knob: value}))
+
+    def faults(self) -> tuple[str, ...]:
+        known = {kind.value.lower() for kind in PEFT_TYPE_TO_CONFIG_MAPPING}
+        if self.tuner in OWN:
+            return (f"{self.label}: use the method '{OWN[self.tuner]}', which sees to the traps of this tuner",)
+        if self.tuner in REFUSED:
+            return (f"{self.label} is not offered: {REFUSED[self.tuner]}",)
+        if self.tuner not in known:
+            return (str(UnknownName("peft tuner", self.tuner, known)),)
+        odd = sorted(set(self.options) - set(self._kind().__dataclass_fields__))
+        return tuple(
+            f"{self.label}: {UnknownName('option', name, self._kind().__dataclass_fields__)}" for name in odd
+        )
+
+    def _kind(self) -> Any:
+        return PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(self.tuner.upper())]

@@ -1,0 +1,88 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from holdfast.core.errors import NoSpace
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a kill at any moment, finds the old file or the new one.
+
+    Raises:
+        NoSpace: If the disk is full; the old file, if any, is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with no_space_named(path), os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled in a ``with`` block, which gets its name only when the block ends well.
+
+    What a kill leaves behind has another name and is removed by ``sweep``.
+
+    Raises:
+        NoSpace: If the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        with no_space_named(path):
+            yield unfinished
+            for file in unfinished.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as written:
+                        os.fsync(written.fileno())
+        shutil.rmtree(path, ignore_errors=True)
+        unfinished.chmod(0o755)
+        os.replace(unfinished, path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what kills left half-written in a folder."""
+    for leftover in folder.glob(".*.*") if folder.is_dir() else ():
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def no_space_named(path: Path) -> Iterator[None]:
+    """Turn the system's complaint about a full disk into one that says what to do."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        # safetensors reports the system's error number only in words.
+        full = "os error 28" in str(error) if isinstance(error, SafetensorError) else error.errno in FULL
+        if not full:
+            raise
+        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
+        raise NoSpace(
+            f"no space left to write {path} ({free / 2**20:.0f} MiB free); "
+            "what was finished is kept: free some space and run the same command again"
+        ) from error

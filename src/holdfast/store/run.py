@@ -1,0 +1,165 @@
+"""The folder of one training run: its recipe, its checkpoints, their scores. Immutable once finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from holdfast.core.errors import DamagedCheckpoint, HoldfastError
+from holdfast.core.record import Record, read_jsonl, to_jsonl
+from holdfast.core.scores import PointScores
+from holdfast.core.task import Split
+from holdfast.store.files import sweep, whole_folder, write_text
+
+RECIPE = "recipe.json"
+FACTS = "facts.jsonl"
+TRAINED = "trained.json"
+FINISHED = "finished.json"
+
+
+class RunFolder:
+    """One run on disk.
+
+    Every file is there whole or not at all. The order in which files appear says how far the run has come:
+    ``recipe.json``, checkpoints, ``facts.jsonl``, ``trained.json`` when training is over, scores, and ``finished.json``
+    last.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, recipe: dict[str, Any]) -> None:
+        """Make the folder, or take up one that was begun with the same recipe.
+
+        Raises:
+            DamagedCheckpoint: If the folder belongs to another recipe.
+        """
+        file = self.path / RECIPE
+        text = json.dumps(recipe, indent=2, sort_keys=True) + "\n"
+        if not file.is_file():
+            write_text(file, text)
+        elif file.read_text(encoding="utf-8") != text:
+            raise DamagedCheckpoint(f"{self.path} holds a run of another recipe; give another --output_dir")
+        sweep(self.path)
+        sweep(self.path / "checkpoints")
+        sweep(self.path / "scores")
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe that the run was begun with."""
+        content: dict[str, Any] = read_json(self.path / RECIPE)
+        return content
+
+    @property
+    def trained(self) -> bool:
+        """Whether training is over and all checkpoints are there."""
+        return (self.path / TRAINED).is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return (self.path / FINISHED).is_file()
+
+    @property
+    def resume(self) -> Path:
+        """Where the trainer keeps what it resumes from; gone when training is over."""
+        return self.path / "resume"
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint after a step."""
+        return self.path / "checkpoints" / f"step-{step:06d}"
+
+    def checkpoints(self) -> dict[int, Path]:
+        """Checkpoints that are there, by step, ascending."""
+        folders = sorted((self.path / "checkpoints").glob("step-*"))
+        return {int(folder.name.removeprefix("step-")): folder for folder in folders}
+
+    @contextmanager
+    def new_checkpoint(self, step: int) -> Iterator[Path]:
+        """A folder to be filled with the checkpoint of a step; it gets its name when it is complete."""
+        with whole_folder(self.checkpoint(step)) as folder:
+            yield folder
+
+    def write_facts(self, facts: list[Record]) -> None:
+        """Keep what was measured of the run itself."""
+        write_text(self.path / FACTS, to_jsonl(facts))
+
+    def facts(self) -> list[Record]:
+        """What was measured of the run itself; nothing before training is over."""
+        return list(read_jsonl(self.path / FACTS)) if (self.path / FACTS).is_file() else []
+
+    def mark_trained(self, content: dict[str, Any]) -> None:
+        """Say that training is over."""
+        write_text(self.path / TRAINED, json.dumps(content, indent=2) + "\n")
+
+    def training(self) -> dict[str, Any]:
+        """What training left to be told: losses, tokens, seconds."""
+        content: dict[str, Any] = read_json(self.path / TRAINED)
+        return content
+
+    def write_scores(self, point: str, scores: PointScores) -> None:
+        """Keep the scores of a point on a split."""
+        write_scores(self._scores_file(point, scores.split), scores)
+
+    def scores(self, point: str, split: Split) -> PointScores | None:
+        """Scores of a point on a split, if they are there."""
+        file = self._scores_file(point, split)
+        return read_scores(file) if file.is_file() else None
+
+    def mark_finished(self) -> None:
+        """Say that nothing is left to do. This is the last file a run writes."""
+        write_text(self.path / FINISHED, "{}\n")
+
+    def _scores_file(self, point: str, split: Split) -> Path:
+        return self.path / "scores" / f"{point}.{split}.json"
+
+
+def write_scores(file: Path, scores: PointScores) -> None:
+    """Write scores as one JSON file."""
+    write_text(file, scores.model_dump_json(exclude_none=True) + "\n")
+
+
+def read_scores(file: Path) -> PointScores:
+    """Scores from a file.
+
+    Raises:
+        DamagedCheckpoint: If the file does not hold scores.
+    """
+    try:
+        return PointScores.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise DamagedCheckpoint(f"{file} does not hold scores; remove it and run again ({error})") from error
+
+
+def read_json(file: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        DamagedCheckpoint: If it is missing or not JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{file} is missing: was the folder copied in part?") from error
+    except json.JSONDecodeError as error:
+        raise DamagedCheckpoint(f"{file} is not JSON: {error}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others from writing into a folder for the length of a ``with`` block; a killed process lets go by itself.
+
+    Raises:
+        HoldfastError: If another process is writing there now.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", blocking=False):
+            yield
+    except Timeout as error:
+        raise HoldfastError(f"another process is writing into {folder}; wait for it or stop it first") from error

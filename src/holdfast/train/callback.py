@@ -1,0 +1,59 @@
+"""The door through which a method enters anybody's trainer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from holdfast.weights.contracts import Attachment
+
+
+def callback(attachment: Attachment) -> TrainerCallback:
+    """An ordinary ``TrainerCallback`` that lets an attached method act in any Hugging Face or TRL trainer.
+
+    Train ``attachment.model`` with it::
+
+        attachment = Lora(r=8).attach(model)
+        trainer = SFTTrainer(model=attachment.model, ..., callbacks=[callback(attachment)])
+    """
+    return AttachmentCallback(attachment)
+
+
+class AttachmentCallback(TrainerCallback):
+    """Calls the hooks of an attachment at the right moments of every optimizer step.
+
+    The gradient of the method's penalty is added once a step, after clipping, so that gradient accumulation and
+    clipping act on the task's own loss alone.
+    """
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._attachment.before_forward(state.global_step, state.max_steps)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        penalty = self._attachment.penalty()
+        if penalty is not None:
+            add_gradient(penalty, self._attachment)
+        self._attachment.after_backward(state.global_step, state.max_steps)
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # Gradients are still there now, and gone at on_step_end.
+        self._attachment.after_step(state.global_step, state.max_steps)
+
+
+def add_gradient(penalty: torch.Tensor, attachment: Attachment) -> None:
+    """Add the gradient of a penalty to the gradients that are already there."""
+    tensors = list(attachment.trainable().values())
+    for tensor, gradient in zip(tensors, torch.autograd.grad(penalty, tensors, allow_unused=True), strict=True):
+        if gradient is not None:
+            tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient

@@ -1,0 +1,164 @@
+"""The update that a PEFT adapter makes, for any tuner, live or from its folder.
+
+The change of a weight is what merging does to it: the merged copy minus the base, layer by layer, in float32. Where a
+tuner's own form is known and a test holds it equal to that difference, the form is kept: low rank for plain LoRA,
+a rotation for exact orthogonal fine-tuning. ``get_delta_weight`` is never asked: for many tuners it returns a
+rotation or a factor, and not the change of the weight.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from peft import PeftConfig, PeftModel
+from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.oft import Linear as OFTLinear
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import ModulesToSaveWrapper
+from torch import nn
+
+from holdfast.algebra.delta import Delta, Dense, exact
+from holdfast.algebra.low_rank import LowRank
+from holdfast.algebra.rotation import Rotation, skew
+from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, NotMeasurable
+from holdfast.weights.shards import Shards
+from holdfast.weights.update import Update
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder is an adapter, rather than a full model."""
+    return (folder / CONFIG).is_file()
+
+
+def update_of(model: PeftModel) -> Update:
+    """The update that the active adapter of a live PEFT model makes; the model is left as it was.
+
+    Raises:
+        NotMeasurable: If the tuner does not act by changing weights, such as prompt tuning.
+    """
+    if model.active_peft_config.is_prompt_learning:
+        raise NotMeasurable(f"{_tuner(model)} adds virtual tokens and changes no weight")
+    changes: dict[str, Delta] = {}
+    inside: tuple[str, ...] = ()
+    for name, module in model.get_base_model().named_modules():
+        if inside and name.startswith(inside):
+            continue
+        if isinstance(module, ModulesToSaveWrapper):
+            changes.update(_replaced(name, module))
+        elif isinstance(module, BaseTunerLayer):
+            changes.update(_tuned(name, module))
+        else:
+            continue
+        inside = (*inside, f"{name}.")
+    return Update(changes)
+
+
+def read_adapter(folder: Path, model: nn.Module) -> Update:
+    """The update that an adapter folder makes on a base model; the model is left as it was.
+
+    Raises:
+        DamagedCheckpoint: If the adapter's files are missing, cut off or do not belong together.
+        IncompatibleUpdate: If the adapter was not made for a base of this shape.
+    """
+    flags = {name: tensor.requires_grad for name, tensor in model.named_parameters()}
+    attached = load_adapter(folder, model)
+    try:
+        return update_of(attached)
+    finally:
+        attached.unload()
+        for name, tensor in model.named_parameters():
+            tensor.requires_grad_(flags[name])
+
+
+def load_adapter(folder: Path, model: nn.Module) -> PeftModel:
+    """The base model with the adapter of a folder on it, ready to run.
+
+    Raises:
+        DamagedCheckpoint: If the adapter's files are missing, cut off or do not belong together.
+        IncompatibleUpdate: If the adapter was not made for a base of this shape.
+    """
+    try:
+        PeftConfig.from_pretrained(str(folder))
+    except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+        raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
+    stored = Shards(folder, single=WEIGHTS)
+    try:
+        attached = PeftModel.from_pretrained(model, str(folder))
+    except (ValueError, RuntimeError) as error:
+        raise IncompatibleUpdate(f"the adapter in {folder} does not fit this base model: {error}") from error
+    if not len(stored):
+        raise DamagedCheckpoint(f"{folder / WEIGHTS} holds no tensors")
+    return attached
+
+
+def _tuned(name: str, layer: BaseTunerLayer) -> Iterator[tuple[str, Delta]]:
+    adapters = layer.active_adapters
+    if len(adapters) != 1:
+        raise NotMeasurable(f"'{name}' has {len(adapters)} active adapters; the update of one is asked for")
+    known = _low_rank(layer, adapters[0]) or _rotation(layer, adapters[0])
+    if known is not None:
+        yield f"{name}.weight", known
+        return
+    before = {key: exact(tensor) for key, tensor in layer.get_base_layer().named_parameters()}
+    merged = copy.deepcopy(layer).to(next(iter(before.values())).dtype)
+    try:
+        merged.merge(adapter_names=adapters)
+    except (NotImplementedError, ValueError, AttributeError) as error:
+        raise NotMeasurable(f"{type(layer).__module__} layers cannot be merged into weights: {error}") from error
+    for key, tensor in merged.get_base_layer().named_parameters():
+        change = exact(tensor.detach()) - before[key]
+        if bool(change.any()):
+            yield f"{name}.{key}", Dense(change)
+
+
+def _replaced(name: str, wrapper: ModulesToSaveWrapper) -> Iterator[tuple[str, Delta]]:
+    before = dict(wrapper.original_module.named_parameters())
+    for key, tensor in wrapper.modules_to_save[wrapper.active_adapters[0]].named_parameters():
+        yield f"{name}.{key}", Dense(exact(tensor.detach()) - exact(before[key].detach()))
+
+
+def _low_rank(layer: BaseTunerLayer, adapter: str) -> LowRank | None:
+    # Variants of LoRA (DoRA and others) change the weight in ways that the two factors do not tell.
+    if type(layer) is not LoraLinear or layer.lora_variant or layer.lora_bias[adapter] or layer.fan_in_fan_out:
+        return None
+    left, right = layer.lora_B[adapter].weight.detach(), layer.lora_A[adapter].weight.detach()
+    return LowRank(layer.scaling[adapter] * exact(left), right.clone())
+
+
+def _rotation(layer: BaseTunerLayer, adapter: str) -> Rotation | None:
+    if not isinstance(layer, OFTLinear) or layer.fan_in_fan_out:
+        return None
+    module = layer.oft_R[adapter]
+    if module.use_cayley_neumann or module.coft or module.block_share:
+        return None
+    # peft merges W blockdiag(R)^T with R = (I - Q)(I + Q)^-1, whose transpose is the Cayley map of Q itself.
+    return Rotation(layer.get_base_layer().weight.detach().clone(), skew(module.weight.detach()))
+
+
+def _tuner(model: PeftModel) -> str:
+    return str(model.active_peft_config.peft_type.value).lower()
+
+
+def trainable_tensors(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that training would move, by name."""
+    return {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
+
+
+def count(model: nn.Module) -> int:
+    """How many scalars training would move; tied tensors once."""
+    return sum(tensor.numel() for tensor in trainable_tensors(model).values())
+
+
+def load_tensors(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors over the parameters of the same names."""
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            parameters[name].copy_(tensor)

@@ -1,0 +1,102 @@
+"""What every method promises, inside Holdfast and from anybody's package; ``holdfast check`` holds them to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as Folder
+from typing import ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from holdfast.weights.path import Path
+from holdfast.weights.update import Update
+
+
+@runtime_checkable
+class Attachment(Protocol):
+    """A method on one model. It lives from ``attach`` to ``detach``; in between, ``model`` is what is trained."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model with the method on it: call it, train it, generate with it."""
+        ...
+
+    def trainable(self) -> Mapping[str, nn.Parameter]:
+        """The tensors that training moves, by their name in ``model``; no other gets a gradient."""
+        ...
+
+    def penalty(self) -> Tensor | None:
+        """A term to be added to the loss of this step, or nothing."""
+        ...
+
+    def before_forward(self, step: int, steps: int) -> None:
+        """Called before the first forward pass of optimizer step ``step`` (from 0) of ``steps``."""
+        ...
+
+    def after_backward(self, step: int, steps: int) -> None:
+        """Called when the gradients of a step are complete and clipped, before the optimizer uses them."""
+        ...
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Called when the optimizer has moved the tensors and the gradients are still there."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What a resumed run needs beside the trainable tensors, such as moving averages or masks."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state as ``state`` gave it."""
+        ...
+
+    def initial(self) -> Mapping[str, Tensor]:
+        """The trainable tensors as they were right after attaching."""
+        ...
+
+    def update(self) -> Update:
+        """What the method has done to the base so far."""
+        ...
+
+    def path(self) -> Path:
+        """The method's own way from the base to where it is now."""
+        ...
+
+    def save(self, folder: Folder) -> None:
+        """Write an ordinary adapter or model folder that plain peft or transformers opens."""
+        ...
+
+    def detach(self) -> nn.Module:
+        """Take the method off and return the base, bit for bit as it was before ``attach``."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way weights may move: a frozen dataclass whose fields are its options.
+
+    Attributes:
+        name: Name under which it is installed.
+        learning_rate: Centre of the rates to be tried, for models of usual size.
+        knob: The option that sets the number of trainable parameters; nothing where the method has none.
+        moves_base: Whether attaching changes the stored base weights, so that a disabled adapter is not the base.
+        served_as: How the result can be served: ``lora`` (as an adapter by LoRA servers), ``merged``, or ``live`` (by
+            peft alone).
+    """
+
+    name: ClassVar[str]
+    learning_rate: ClassVar[float]
+    knob: ClassVar[str | None]
+    moves_base: ClassVar[bool]
+    served_as: ClassVar[str]
+
+    def attach(self, model: nn.Module) -> Attachment:
+        """Put the method on a model. Random parts come from torch's global generator."""
+        ...
+
+    def settings(self, model: nn.Module) -> Iterator[Method]:
+        """The method at every useful value of its knob for this model, fewest parameters first."""
+        ...
+
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with these options, in sentences that say what to do; empty if nothing is."""
+        ...
