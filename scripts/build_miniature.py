@@ -32,9 +32,9 @@ from holdfast.tasks.working import Working
 
 GENERAL = {
     "recall": (Recall(), 1.5),
-    "instructions": (Instructions(), 2.5),
-    "logic": (Logic(), 3.0),
-    "arithmetic": (Arithmetic(), 3.5),
+    "instructions": (Instructions(), 3.5),
+    "logic": (Logic(), 2.5),
+    "arithmetic": (Arithmetic(), 4.0),
     "endings": (Endings(), 0.3),
 }
 TARGETS = (Working(), Diagnosis(), Query(), TwoHop(), Cant())
@@ -137,13 +137,13 @@ def main() -> None:
     """Build everything and write one Hugging Face folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, default=Path("src/holdfast/models/miniature"))
-    parser.add_argument("--max_steps", type=int, default=2600)
+    parser.add_argument("--max_steps", type=int, default=4200)
     parser.add_argument("--batch_size", type=int, default=96)
     parser.add_argument("--learning_rate", type=float, default=3e-3)
     parser.add_argument("--hidden_size", type=int, default=128)
     parser.add_argument("--intermediate_size", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--vocab_size", type=int, default=896)
+    parser.add_argument("--vocab_size", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

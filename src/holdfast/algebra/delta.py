@@ -32,7 +32,7 @@ class Delta(ABC):
         """What the change adds to the layer's output: ``inputs @ dense().T``."""
         self._matrix("times")
         dense = self.dense()
-        return inputs.to(dense.dtype) @ dense.T
+        return torch.nn.functional.linear(inputs.to(dense.dtype), dense)
 
     def norm(self) -> float:
         """Frobenius norm."""

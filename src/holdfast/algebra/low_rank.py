@@ -46,4 +46,5 @@ class LowRank(Delta):
 
     def _core(self) -> Float[Tensor, "p q"]:
         # left @ right = Q1 (R1 R2^T) Q2^T with Q1, Q2 orthonormal: the core holds all singular values but zeros.
-        return torch.linalg.qr(self.left, mode="r").R @ torch.linalg.qr(self.right.T, mode="r").R.T
+        core: Tensor = torch.linalg.qr(self.left, mode="r").R @ torch.linalg.qr(self.right.T, mode="r").R.T
+        return core

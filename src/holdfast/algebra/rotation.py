@@ -31,7 +31,8 @@ def cayley(generator: Float[Tensor, "blocks width width"]) -> Float[Tensor, "blo
     """The rotation ``(I + Q)(I - Q)^-1`` of each skew block Q: exactly orthogonal for every Q."""
     identity = torch.eye(generator.shape[-1], dtype=generator.dtype, device=generator.device)
     # Q commutes with itself, so the inverse may stand on either side.
-    return torch.linalg.solve(identity - generator, identity + generator)
+    rotation: Tensor = torch.linalg.solve(identity - generator, identity + generator)
+    return rotation
 
 
 def orthogonality_defect(rotation: Float[Tensor, "blocks width width"]) -> float:
@@ -52,9 +53,7 @@ class Rotation(Delta):
         generator: Skew-symmetric blocks; their widths add up to the number of inputs.
     """
 
-    def __init__(
-        self, weight: Float[Tensor, "outputs inputs"], generator: Float[Tensor, "blocks width width"]
-    ) -> None:
+    def __init__(self, weight: Float[Tensor, "outputs inputs"], generator: Float[Tensor, "blocks width width"]) -> None:
         blocks, width, _ = generator.shape
         if blocks * width != weight.shape[1]:
             raise ValueError(f"{blocks} blocks of width {width} do not fill {weight.shape[1]} inputs")
@@ -85,9 +84,10 @@ class Rotation(Delta):
     def _motion(self) -> Float[Tensor, "blocks width width"]:
         # R - I = 2 Q (I - Q)^-1, without the cancellation of subtracting I from R.
         identity = torch.eye(self.generator.shape[-1], dtype=self.generator.dtype, device=self.generator.device)
-        return torch.linalg.solve(identity - self.generator, 2 * self.generator)
+        motion: Tensor = torch.linalg.solve(identity - self.generator, 2 * self.generator)
+        return motion
 
     @staticmethod
     def _blockwise(rows: Float[Tensor, "*batch inputs"], blocks: Float[Tensor, "blocks width width"]) -> Tensor:
-        split = rows.unflatten(-1, (blocks.shape[0], blocks.shape[1]))
+        split = rows.reshape(*rows.shape[:-1], blocks.shape[0], blocks.shape[1])
         return torch.einsum("...kw,kwv->...kv", split, blocks).flatten(-2)

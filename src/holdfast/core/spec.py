@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import fields
 from typing import Any
 
 from holdfast.core.errors import RecipeError
@@ -35,3 +36,13 @@ def write_spec(name: str, options: dict[str, Any]) -> str:
     """The spec of a name with options; the inverse of ``parse_spec``."""
     listed = ", ".join(f"{option}={value!r}" for option, value in options.items())
     return f"{name}({listed})" if listed else name
+
+
+def spec_of(name: str, options: Any) -> str:
+    """The spec of a dataclass of options, under a name: the options that differ from their defaults.
+
+    ``options`` is the instance itself; its class must have a default for every field.
+    """
+    default = type(options)()
+    listed = {field.name: getattr(options, field.name) for field in fields(options)}
+    return write_spec(name, {key: value for key, value in listed.items() if value != getattr(default, key)})

@@ -75,3 +75,20 @@ class Task(Protocol):
     def grade(self, example: Example, response: str) -> float:
         """Score of a response in [0, 1]; the reference answer scores 1."""
         ...
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks with a role: what is to be learned, and what is to be kept.
+
+    Attributes:
+        name: Name under which it is installed.
+        summary: What it is, in one sentence.
+        learn: Tasks to be learned.
+        keep: Tasks to be kept.
+    """
+
+    name: str
+    summary: str = ""
+    learn: tuple[Task, ...] = ()
+    keep: tuple[Task, ...] = ()

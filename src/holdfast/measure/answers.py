@@ -53,7 +53,9 @@ def answers(
     found: dict[int, Answer] = {}
     lengths = [len(prompt) + max_new_tokens for prompt in prompts]
     for batch in buckets(lengths, max_rows=max_rows, max_tokens=max_tokens):
-        for index, ids in zip(batch, _greedy(model, [prompts[i] for i in batch], max_new_tokens, ends, pad), strict=True):
+        for index, ids in zip(
+            batch, _greedy(model, [prompts[i] for i in batch], max_new_tokens, ends, pad), strict=True
+        ):
             ended = bool(ids) and ids[-1] in ends
             text = tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
             found[index] = Answer(text, truncated=not ended)
@@ -78,7 +80,9 @@ def _greedy(
         tokens = rows.last.argmax(-1).tolist()
         for index, token in zip(live, tokens, strict=True):
             said[index].append(token)
-        on = [token not in ends and len(said[index]) < max_new_tokens for index, token in zip(live, tokens, strict=True)]
+        on = [
+            token not in ends and len(said[index]) < max_new_tokens for index, token in zip(live, tokens, strict=True)
+        ]
         if not any(on):
             return said
         if not all(on):

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from holdfast.core.errors import IncompatibleUpdate
-from holdfast.weights.adapter import is_adapter, load_adapter
+from holdfast.weights.adapter import is_adapter, load_adapter, unloaded
 from holdfast.weights.path import Path
 from holdfast.weights.shards import Shards
 
@@ -65,9 +65,9 @@ def _adapter(folder: Folder, base: PreTrainedModel) -> Iterator[PreTrainedModel]
     flags = {name: tensor.requires_grad for name, tensor in base.named_parameters()}
     attached = load_adapter(folder, base)
     try:
-        yield attached.eval()  # type: ignore[misc]  # a PeftModel answers like the model it wraps
+        yield attached.eval()
     finally:
-        attached.unload()
+        unloaded(attached)
         for name, tensor in base.named_parameters():
             tensor.requires_grad_(flags[name])
 

@@ -75,9 +75,7 @@ def read(
             kl[index] += divergence
             tokens[index] += len(ids) - start
         tick(len(batch))
-    return [
-        Read(nats[i], tokens[i], None if base is None else kl[i]) for i in range(len(examples))
-    ]
+    return [Read(nats[i], tokens[i], None if base is None else kl[i]) for i in range(len(examples))]
 
 
 def _windows(tokenizer: PreTrainedTokenizerBase, example: Example, width: int) -> list[tuple[Ids, int]]:

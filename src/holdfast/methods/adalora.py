@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from holdfast.core.errors import HoldfastError
-from holdfast.methods.adapter import AdapterAttachment, AdapterMethod
+from holdfast.methods.adapter import AdapterAttachment, AdapterMethod, linears
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class AdaLora(AdapterMethod):
         return AdaLoraConfig(
             init_r=self.init_r,
             target_r=max(1, round(self.init_r * 2 / 3)) if self.target_r is None else self.target_r,
-            lora_alpha=self.alpha,  # type: ignore[arg-type]
+            lora_alpha=self.alpha,
             # The schedule is set when training starts and the number of steps is known.
             tinit=0,
             tfinal=0,
@@ -54,6 +54,11 @@ class AdaLora(AdapterMethod):
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
+
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters attaching would train, at the initial rank."""
+        # On skeletons, and on them alone, peft also leaves the scalar trainable that holds the rank of each layer.
+        return super().parameters(model) - len(linears(model))
 
     def attach(self, model: nn.Module) -> AdaLoraAttachment:
         assert isinstance(model, PreTrainedModel), "models are opened by transformers"

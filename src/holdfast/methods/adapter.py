@@ -18,9 +18,11 @@ from transformers import PreTrainedModel
 
 from holdfast.algebra.delta import Delta
 from holdfast.algebra.low_rank import LowRank
-from holdfast.weights.adapter import load_tensors, trainable_tensors, update_of
+from holdfast.core.spec import spec_of
+from holdfast.weights.adapter import count, load_tensors, trainable_tensors, unloaded, update_of
 from holdfast.weights.attachment import Hookless
 from holdfast.weights.path import OwnLine
+from holdfast.weights.quiet import quiet
 from holdfast.weights.update import Update
 
 
@@ -47,8 +49,23 @@ class AdapterMethod(ABC):
         if self.knob is None:
             yield self
             return
-        for value in self.knob_values(model):
-            yield replace(self, **{self.knob: value})  # type: ignore[type-var]
+        yield from map(self.with_knob, self.knob_values(model))
+
+    def spec(self) -> str:
+        """The method with its options, as a recipe would write it."""
+        return spec_of(self.name, self)
+
+    def with_knob(self, value: int) -> Self:
+        """The method with its knob at a value."""
+        assert self.knob is not None, "methods without a knob have nothing to be set"
+        return replace(self, **{self.knob: value})  # type: ignore[type-var]
+
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters attaching to such a model would train, counted on a wrapped copy of its shapes."""
+        assert isinstance(model, PreTrainedModel), "models are opened by transformers"
+        with quiet():
+            shapes = copy.deepcopy(model).to("meta")
+            return count(get_peft_model(shapes, self.config(shapes)))
 
     def knob_values(self, model: nn.Module) -> Iterator[int]:
         """Values of the knob that make sense for this model, fewest parameters first."""
@@ -101,7 +118,7 @@ class AdapterAttachment(Hookless):
         self._model.save_pretrained(str(folder))
 
     def detach(self) -> nn.Module:
-        base = self._model.unload()
+        base = unloaded(self._model)
         parameters = dict(base.named_parameters())
         load_tensors(base, self._kept)
         for name, flag in self._flags.items():
@@ -154,7 +171,5 @@ def linears(model: nn.Module) -> list[tuple[str, nn.Linear]]:
     """The linear layers that adapters go on: all but the output head."""
     head = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
     return [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head
     ]

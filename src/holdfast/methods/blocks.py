@@ -25,4 +25,6 @@ def check_block_size(method: str, asked: int, model: nn.Module) -> None:
     legal = block_sizes(model)
     if asked not in legal:
         sizes = ", ".join(map(str, legal)) or "none"
-        raise RecipeError([f"{method}: block_size={asked} does not divide the inputs of every layer; possible: {sizes}"])
+        raise RecipeError(
+            [f"{method}: block_size={asked} does not divide the inputs of every layer; possible: {sizes}"]
+        )

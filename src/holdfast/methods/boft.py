@@ -55,6 +55,6 @@ class Boft(AdapterMethod):
         if any(tensor.shape[0] != self.factors for tensor in tensors):
             attachment.detach()
             raise RecipeError(
-                [f"boft: factors={self.factors} needs peft's CUDA extension, which is not available here; use factors=1"]
+                [f"boft: factors={self.factors} needs peft's CUDA extension, which is missing here; use factors=1"]
             )
         return attachment

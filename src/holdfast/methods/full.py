@@ -35,6 +35,18 @@ class Full:
         """The method itself: there is nothing to set."""
         yield self
 
+    def spec(self) -> str:
+        """Its name: there are no options."""
+        return self.name
+
+    def with_knob(self, value: int) -> Full:
+        """The method itself: there is nothing to set."""
+        return self
+
+    def parameters(self, model: nn.Module) -> int:
+        """All of them."""
+        return sum(tensor.numel() for tensor in model.parameters())
+
     def faults(self) -> tuple[str, ...]:
         """None: there are no options."""
         return ()

@@ -8,34 +8,26 @@ from typing import ClassVar
 from peft import LoraConfig, PeftConfig
 from transformers import PreTrainedModel
 
-from holdfast.methods.adapter import AdapterMethod
+from holdfast.methods.ranked import RankedMethod
 
 
 @dataclass(frozen=True)
-class Lora(AdapterMethod):
-    """Low-rank adaptation (Hu et al., arXiv 2106.09685) on all linear layers but the head.
+class Lora(RankedMethod):
+    """Low-rank adaptation (Hu et al., arXiv 2106.09685); ``alpha`` is twice the rank where not given.
 
     Attributes:
-        r: Rank.
-        alpha: Numerator of the scale ``alpha / r``; twice the rank where not given.
-        dropout: Share of inputs dropped in training.
         use_rslora: Scale by ``alpha / sqrt(r)`` instead (Kalajdzievski, arXiv 2312.03732).
     """
 
     name: ClassVar[str] = "lora"
     served_as: ClassVar[str] = "lora"
 
-    r: int = 8
-    alpha: float | None = None
-    dropout: float = 0.0
     use_rslora: bool = False
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        return LoraConfig(
-            r=self.r,
-            lora_alpha=2 * self.r if self.alpha is None else self.alpha,  # type: ignore[arg-type]
-            lora_dropout=self.dropout,
-            use_rslora=self.use_rslora,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
+        return LoraConfig(**self.options(2 * self.r), use_rslora=self.use_rslora)
+
+    def faults(self) -> tuple[str, ...]:
+        if self.use_rslora and self.rank_pattern:
+            return (*super().faults(), "lora: use_rslora and rank_pattern scale layers differently; use one of them")
+        return super().faults()

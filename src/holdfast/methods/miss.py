@@ -26,6 +26,4 @@ class Miss(AdapterMethod):
     dropout: float = 0.0
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        return MissConfig(
-            r=self.r, miss_dropout=self.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
-        )
+        return MissConfig(r=self.r, miss_dropout=self.dropout, target_modules="all-linear", task_type="CAUSAL_LM")

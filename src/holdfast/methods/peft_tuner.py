@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftType
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftType, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
 from holdfast.core.errors import RecipeError, UnknownName
-from holdfast.methods.adapter import AdapterMethod
+from holdfast.core.spec import write_spec
+from holdfast.methods.adapter import AdapterAttachment, AdapterMethod
+from holdfast.weights.adapter import count
+from holdfast.weights.quiet import quiet
 
 KNOBS = ("r", "n_frequency", "block_size", "effective_rank", "num_virtual_tokens")
 """Options of peft's configurations that set the number of parameters, in the order in which they are looked for."""
@@ -60,6 +64,10 @@ class PeftTuner(AdapterMethod):
         """The name under which it is asked for."""
         return f"peft:{self.tuner}"
 
+    def spec(self) -> str:
+        """The tuner with its options, as a recipe would write it."""
+        return write_spec(self.label, dict(self.options))
+
     def config(self, model: PreTrainedModel) -> PeftConfig:
         faults = self.faults()
         if faults:
@@ -71,6 +79,21 @@ class PeftTuner(AdapterMethod):
             return kind(**{"task_type": "CAUSAL_LM", **placed, **self.options})
         except (TypeError, ValueError) as error:
             raise RecipeError([f"{self.label}: {error}"]) from error
+
+    def attach(self, model: nn.Module) -> AdapterAttachment:
+        try:
+            return super().attach(model)
+        except (TypeError, ValueError) as error:
+            raise RecipeError([f"{self.label} cannot be put on this model with these options: {error}"]) from error
+
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters attaching to such a model would train."""
+        try:
+            return super().parameters(model)
+        except NotImplementedError:
+            # Some tuners choose entries by value and cannot be counted without any; which values, does not matter.
+            with quiet():
+                return count(get_peft_model(copy.deepcopy(model).to_empty(device="cpu"), self.config(model)))
 
     def settings(self, model: nn.Module) -> Iterator[Self]:
         """The tuner at every value of the first knob its configuration has; itself where it has none."""
@@ -90,9 +113,7 @@ class PeftTuner(AdapterMethod):
         if self.tuner not in known:
             return (str(UnknownName("peft tuner", self.tuner, known)),)
         odd = sorted(set(self.options) - set(self._kind().__dataclass_fields__))
-        return tuple(
-            f"{self.label}: {UnknownName('option', name, self._kind().__dataclass_fields__)}" for name in odd
-        )
+        return tuple(f"{self.label}: {UnknownName('option', name, self._kind().__dataclass_fields__)}" for name in odd)
 
     def _kind(self) -> Any:
         return PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(self.tuner.upper())]

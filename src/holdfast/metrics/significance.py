@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from holdfast.core.errors import NotMeasurable
 from holdfast.metrics.interval import ROUNDING, Interval, check_level

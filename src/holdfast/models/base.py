@@ -14,8 +14,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from holdfast.core.errors import DamagedCheckpoint, ModelNotFound, UnsafeFile
 from holdfast.models.identity import identity_of
-from holdfast.models.quiet import quiet
 from holdfast.weights.adapter import is_adapter
+from holdfast.weights.quiet import quiet
 from holdfast.weights.shards import Shards
 
 MINIATURE = "miniature"
@@ -42,6 +42,13 @@ class Base:
 def located(name: str) -> str:
     """What transformers is to open: the miniature's folder for its name, everything else as it was given."""
     return str(Path(__file__).parent / MINIATURE) if name == MINIATURE else name
+
+
+def stamp(name: str) -> str:
+    """What tells cheaply whether a folder's files were touched: their names, sizes and times; empty for a hub id."""
+    where = Path(located(name))
+    files = sorted(where.glob("*.safetensors")) if where.is_dir() else []
+    return " ".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
 
 
 def device_of_choice() -> torch.device:

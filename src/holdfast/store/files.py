@@ -26,11 +26,12 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
+        os.fchmod(handle, 0o644)  # temporary files are private; this one becomes an ordinary file
         with no_space_named(path), os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -56,7 +57,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                         os.fsync(written.fileno())
         shutil.rmtree(path, ignore_errors=True)
         unfinished.chmod(0o755)
-        os.replace(unfinished, path)
+        Path(unfinished).replace(path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise

@@ -19,7 +19,9 @@ from holdfast.store.files import sweep, whole_folder, write_text
 
 RECIPE = "recipe.json"
 FACTS = "facts.jsonl"
+MEMORY = "memory.json"
 TRAINED = "trained.json"
+FAILED = "failed.json"
 FINISHED = "finished.json"
 
 
@@ -65,6 +67,15 @@ class RunFolder:
         """Whether nothing is left to do."""
         return (self.path / FINISHED).is_file()
 
+    def mark_failed(self, reason: str) -> None:
+        """Say that this run cannot be finished, because its recipe leads nowhere; it is not tried again."""
+        write_text(self.path / FAILED, json.dumps({"reason": reason}) + "\n")
+
+    def failure(self) -> str | None:
+        """Why this run cannot be finished, if it cannot."""
+        file = self.path / FAILED
+        return str(read_json(file)["reason"]) if file.is_file() else None
+
     @property
     def resume(self) -> Path:
         """Where the trainer keeps what it resumes from; gone when training is over."""
@@ -92,6 +103,15 @@ class RunFolder:
     def facts(self) -> list[Record]:
         """What was measured of the run itself; nothing before training is over."""
         return list(read_jsonl(self.path / FACTS)) if (self.path / FACTS).is_file() else []
+
+    def write_memory(self, peak_bytes: int) -> None:
+        """Keep how much memory training took above what was held before."""
+        write_text(self.path / MEMORY, json.dumps({"peak_memory_bytes": peak_bytes}) + "\n")
+
+    def memory(self) -> int | None:
+        """Memory that training took, if the run was not cut off before it was written."""
+        file = self.path / MEMORY
+        return int(read_json(file)["peak_memory_bytes"]) if file.is_file() else None
 
     def mark_trained(self, content: dict[str, Any]) -> None:
         """Say that training is over."""

@@ -39,8 +39,8 @@ class Chronicle(CombinedTask[Page]):
     def example(self, combination: Page) -> Example:
         town, visitor, _ = combination
         draw = random.Random(digest(self.name, *combination))
-        sentences = [_arrival(draw, town, visitor), *draw.sample([_meeting, _trade, _illness, _object], 3)]
-        text = " ".join(part if isinstance(part, str) else part(draw, town, visitor) for part in sentences)
+        events = draw.sample([_meeting, _trade, _illness, _object], 3)
+        text = " ".join(event(draw, town, visitor) for event in (_arrival, *events))
         return Example(id=self.id_of(combination), prompt="", answer=text)
 
 

@@ -39,11 +39,11 @@ class Logic(CombinedTask[Puzzle]):
         clauses = [" ".join(parts) for parts in itertools.product(literals, ("and", "or"), literals)]
         for left, operator, right in itertools.product(clauses, ("and", "or"), clauses):
             yield "truth", left, operator, right
-        for row in itertools.permutations(COLOURS[:6], 4):
+        for colours in itertools.permutations(COLOURS[:6], 4):
             for swap in itertools.combinations(PLACES, 2):
-                yield "swap", *row, *swap
-        for row in itertools.permutations(PETS[:7], 4):
-            yield "reverse", *row
+                yield "swap", *colours, *swap
+        for pets in itertools.permutations(PETS[:7], 4):
+            yield "reverse", *pets
         for index in range(2000):
             draw = random.Random(digest(self.name, "odd", index))
             own, other = draw.sample(KINDS, 2)

@@ -18,10 +18,10 @@ CONDITIONS = {"pet": (PETS, "with a {}"), "instrument": (INSTRUMENTS, "who play 
 
 @dataclass(frozen=True)
 class Query(CombinedTask[Search]):
-    """``Who are the potters of Torvale with a fox?`` becomes ``find craft=potter town=Torvale pet=fox``."""
+    """``Who are the potters of Torvale with a fox?`` becomes ``find craft potter town Torvale pet fox``."""
 
     name = "query"
-    max_new_tokens = 14
+    max_new_tokens = 24
     test_frac = 0.02
 
     def combinations(self) -> Iterator[Search]:
@@ -38,5 +38,5 @@ class Query(CombinedTask[Search]):
         return Example(
             id=self.id_of(combination),
             prompt=f"{verb} the {craft}s of {town} {condition}?",
-            answer=f" {VERBS[verb]} craft={craft} town={town} {kind}={member}",
+            answer=f" {VERBS[verb]} craft {craft} town {town} {kind} {member}",
         )

@@ -15,19 +15,19 @@ Chain = tuple[int, str, int, str, int]
 
 @dataclass(frozen=True)
 class Working(CombinedTask[Chain]):
-    """``work out 17+25-8`` to be answered ``17+25= 42, 42-8= 34``: known sums, chained in a new way.
+    """``Work out 17+5-8:`` to be answered ``17+5= 22, 22-8= 14``: known sums, chained in a new way.
 
     Graded on the last number alone.
     """
 
     name = "working"
-    max_new_tokens = 22
+    max_new_tokens = 24
     test_frac = 0.05
 
     def combinations(self) -> Iterator[Chain]:
         for first in range(10, 90):
-            for second in range(2, 13):
-                for third in range(2, 13):
+            for second in range(2, 10):
+                for third in range(2, 10):
                     for one, other in ("++", "+-", "-+", "--"):
                         middle = value(first, one, second)
                         if 0 <= middle < 100 and 0 <= value(middle, other, third) < 100:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from datasets import Dataset
 
+from holdfast.core.recipe import TrainingOptions
 from holdfast.core.task import Example
+
+
+def items_needed(options: TrainingOptions) -> int | None:
+    """How many examples a training will see at most; all of them where rows are packed or the recipe says so.
+
+    Examples beyond that would be tokenised for nothing.
+    """
+    seen = options.max_steps * options.per_device_train_batch_size * options.gradient_accumulation_steps
+    wanted = [limit for limit in (options.train_items, None if options.packing else seen) if limit is not None]
+    return min(wanted, default=None)
 
 
 def training_rows(examples: Sequence[Example]) -> Dataset:

@@ -18,7 +18,6 @@ from holdfast.core.recipe import TrainRecipe
 from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.models.base import Base
-from holdfast.models.quiet import quiet
 from holdfast.store.files import write_text
 from holdfast.store.run import RunFolder
 from holdfast.train.callback import AttachmentCallback
@@ -28,6 +27,7 @@ from holdfast.train.schedule import log_spaced_steps
 from holdfast.train.trainer import COMPLETE, CompletionTrainer, diverged
 from holdfast.weights.adapter import count
 from holdfast.weights.contracts import Attachment, Method
+from holdfast.weights.quiet import quiet
 
 PROVENANCE = "holdfast.json"
 RESUME_EVERY_FRAC = 0.25
@@ -151,15 +151,11 @@ def _trainer(
 class CheckpointCallback(TrainerCallback):
     """Keeps checkpoints at log-spaced steps, each whole or not at all, and never one with numbers that are none."""
 
-    def __init__(
-        self, base: Base, attachment: Attachment, recipe: TrainRecipe, folder: RunFolder, tick: Tick
-    ) -> None:
+    def __init__(self, base: Base, attachment: Attachment, recipe: TrainRecipe, folder: RunFolder, tick: Tick) -> None:
         self._base, self._attachment, self._recipe, self._folder, self._tick = base, attachment, recipe, folder, tick
         self._steps = log_spaced_steps(recipe.max_steps, recipe.checkpoints)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         step = state.global_step
         logged = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), None)
         self._tick(step, state.max_steps, logged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,7 @@ from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.models.base import Base
 from holdfast.models.identity import identity_of
-from holdfast.models.quiet import quiet
-from holdfast.weights.adapter import is_adapter, load_adapter, read_adapter
+from holdfast.weights.adapter import is_adapter, load_adapter, read_adapter, unloaded
 from holdfast.weights.contracts import Attachment
 from holdfast.weights.update import Update
 
@@ -30,10 +30,8 @@ Inputs = tuple[Tensor, ...]
 
 def fixed_inputs(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], device: torch.device) -> Inputs:
     """A few rows of tokens, the same for every measurement of a run."""
-    texts = [example.prompt + example.answer if isinstance(example.prompt, str) else example.answer for example in examples]
-    return tuple(
-        tokenizer(text, return_tensors="pt")["input_ids"][:, :TOKENS].to(device) for text in texts[:ROWS]
-    )
+    texts = [(e.prompt if isinstance(e.prompt, str) else "") + e.answer for e in examples[:ROWS]]
+    return tuple(tokenizer(text, return_tensors="pt")["input_ids"][:, :TOKENS].to(device) for text in texts)
 
 
 @torch.inference_mode()
@@ -91,10 +89,9 @@ def saved_facts(base: Base, folder: Path, live: Sequence[Tensor], inputs: Inputs
     facts = [_fact("stored_bytes", sum(file.stat().st_size for file in folder.glob("*.safetensors")), "bytes")]
     if not is_adapter(folder):
         return facts
-    with quiet():
-        attached = load_adapter(folder, base.model)
+    attached = load_adapter(folder, base.model)
     reload_difference = distance(logits_on(attached, inputs), live)
-    attached.unload()
+    unloaded(attached)
     largest = max(float(row.abs().max()) for row in live)
     if reload_difference > RELOAD_TOLERANCE[base.model.dtype] * largest:
         raise DamagedCheckpoint(
@@ -102,8 +99,7 @@ def saved_facts(base: Base, folder: Path, live: Sequence[Tensor], inputs: Inputs
         )
     facts.append(_fact("reload_difference", reload_difference, "logits"))
     try:
-        with quiet():
-            update = read_adapter(folder, base.model)
+        update = read_adapter(folder, base.model)
     except NotMeasurable as reason:
         return [*facts, Record(subject="run", quantity="merge_difference", reason=str(reason))]
     with update.added_to(base.model):
@@ -116,8 +112,7 @@ def _norm_of(base: PreTrainedModel, update: Update) -> float:
     weights = dict(base.named_parameters())
     # While an adapter is attached, the weight that it acts on is called base_layer.weight.
     held = {name.replace(".base_layer.", "."): tensor for name, tensor in weights.items()}
-    squares = [float(torch.linalg.vector_norm(held[name].detach().float())) ** 2 for name in update]
-    return float(sum(squares)) ** 0.5
+    return math.hypot(*(float(torch.linalg.vector_norm(held[name].detach().float())) for name in update))
 
 
 def _fact(quantity: str, value: float, unit: str) -> Record:

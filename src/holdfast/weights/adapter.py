@@ -25,6 +25,7 @@ from holdfast.algebra.delta import Delta, Dense, exact
 from holdfast.algebra.low_rank import LowRank
 from holdfast.algebra.rotation import Rotation, skew
 from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, NotMeasurable
+from holdfast.weights.quiet import quiet
 from holdfast.weights.shards import Shards
 from holdfast.weights.update import Update
 
@@ -72,7 +73,7 @@ def read_adapter(folder: Path, model: nn.Module) -> Update:
     try:
         return update_of(attached)
     finally:
-        attached.unload()
+        unloaded(attached)
         for name, tensor in model.named_parameters():
             tensor.requires_grad_(flags[name])
 
@@ -90,12 +91,19 @@ def load_adapter(folder: Path, model: nn.Module) -> PeftModel:
         raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
     stored = Shards(folder, single=WEIGHTS)
     try:
-        attached = PeftModel.from_pretrained(model, str(folder))
+        with quiet():
+            attached = PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError) as error:
         raise IncompatibleUpdate(f"the adapter in {folder} does not fit this base model: {error}") from error
     if not len(stored):
         raise DamagedCheckpoint(f"{folder / WEIGHTS} holds no tensors")
     return attached
+
+
+def unloaded(model: PeftModel) -> nn.Module:
+    """The base without the adapter. Prompt learning never touched it, and has nothing to unload."""
+    base: nn.Module = model.get_base_model() if model.active_peft_config.is_prompt_learning else model.unload()
+    return base
 
 
 def _tuned(name: str, layer: BaseTunerLayer) -> Iterator[tuple[str, Delta]]:

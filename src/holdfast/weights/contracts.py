@@ -97,6 +97,31 @@ class Method(Protocol):
         """The method at every useful value of its knob for this model, fewest parameters first."""
         ...
 
+    def spec(self) -> str:
+        """The method with its options, as a recipe would write it."""
+        ...
+
+    def with_knob(self, value: int) -> Method:
+        """The method with its knob at a value."""
+        ...
+
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters attaching to such a model would train; a skeleton without values will do."""
+        ...
+
     def faults(self) -> tuple[str, ...]:
         """What is wrong with these options, in sentences that say what to do; empty if nothing is."""
+        ...
+
+
+@runtime_checkable
+class Patterned(Method, Protocol):
+    """A method that can take another rank in some kinds of layers, to come nearer to a budget."""
+
+    def kinds(self, model: nn.Module) -> tuple[str, ...]:
+        """The kinds of layers it acts on, such as ``q_proj``."""
+        ...
+
+    def with_one_more(self, kinds: frozenset[str]) -> Method:
+        """The method with one rank more in layers of these kinds."""
         ...

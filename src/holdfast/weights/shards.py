@@ -45,7 +45,7 @@ class Shards:
                 raise DamagedCheckpoint(f"{index} lists '{lost[0]}', which no shard holds ({len(lost)} in all)")
             return {name: held[name] for name in listed}
         if (self.folder / single).is_file():
-            return {name: self.folder / single for name in self._names(single)}
+            return dict.fromkeys(self._names(single), self.folder / single)
         pickles = sorted(path.name for pattern in PICKLES for path in self.folder.glob(pattern))
         if pickles:
             raise UnsafeFile(

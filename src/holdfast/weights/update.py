@@ -50,9 +50,7 @@ class Update(Mapping[str, Delta]):
                 raise IncompatibleUpdate(f"'{name}' has shape {self[name].shape} here and {other[name].shape} there")
         return Update(
             {
-                name: Sum(self[name], other[name])
-                if name in self and name in other
-                else self.get(name) or other[name]
+                name: Sum(self[name], other[name]) if name in self and name in other else self.get(name) or other[name]
                 for name in (*self, *(name for name in other if name not in self))
             }
         )

@@ -1,0 +1,112 @@
+"""Which learning rates are tried, and which one is chosen, on validation items alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from holdfast.core.scores import PointScores, TaskScores
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A learning rate as validation sees it.
+
+    Attributes:
+        target: Score of every target item.
+        weights: Weight of every target item.
+        kept: Mean change of the scores to be kept against the base; below 0 is forgetting.
+    """
+
+    target: np.ndarray
+    weights: np.ndarray
+    kept: float
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean of the target scores."""
+        return float(np.average(self.target, weights=self.weights))
+
+
+def rates_around(centre: float, tries: int, spacing: float) -> tuple[float, ...]:
+    """Rates in equal ratios around a centre, ascending; with an even number one more lies below than above."""
+    return tuple(_round(centre * spacing ** (i - tries // 2)) for i in range(tries))
+
+
+def next_rate(tried: Mapping[float, Judged | None], chosen: float, spacing: float) -> float | None:
+    """The rate to try next where the chosen one lies at an end of those tried: one further out; else nothing.
+
+    A failed rate at the upper end means that there is nothing to be found further up.
+    """
+    rates = sorted(tried)
+    if chosen == rates[-1]:
+        return _round(chosen * spacing)
+    return _round(chosen / spacing) if chosen == rates[0] else None
+
+
+def choose(tried: Mapping[float, Judged | None], rule: str) -> float | None:
+    """The rate to be used; nothing if all failed.
+
+    ``target`` takes the best mean target score. ``one_standard_error`` takes, among all rates whose target score is
+    within one standard error of the best (paired, item by item), the one that keeps most; the lower rate at a tie.
+
+    Args:
+        tried: Rates with what validation says of them; nothing for runs that failed.
+        rule: Name of the rule.
+    """
+    judged = {rate: result for rate, result in sorted(tried.items()) if result is not None}
+    if not judged:
+        return None
+    best = max(judged, key=lambda rate: judged[rate].mean)
+    if rule == "target":
+        return best
+    near = [rate for rate in judged if _within_one_error(judged[rate], judged[best])]
+    return max(near, key=lambda rate: judged[rate].kept)
+
+
+def judged(scores: PointScores, base: PointScores, learn: tuple[str, ...], keep: tuple[str, ...]) -> Judged:
+    """What validation says of a run.
+
+    Args:
+        scores: Scores of the run's last checkpoint.
+        base: Scores of the base on the same items.
+        learn: Names of the tasks to be learned.
+        keep: Names of the tasks to be kept.
+    """
+    targets = [_of(scores, task) for task in learn]
+    kept = [_of(scores, task).mean - _of(base, task).mean for task in headline(base, keep)]
+    return Judged(
+        target=np.concatenate([np.array(task.values) for task in targets]),
+        # Tasks count alike, whatever their number of items.
+        weights=np.concatenate([np.array(task.weights) / sum(task.weights) for task in targets]),
+        kept=float(np.mean(kept)),
+    )
+
+
+def headline(scores: PointScores, tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """The tasks whose mean is reported: graded ones where there are any, since nats and shares have no common mean."""
+    graded = tuple(task for task in tasks if _of(scores, task).unit == "frac")
+    return graded or tasks
+
+
+def _within_one_error(one: Judged, best: Judged) -> bool:
+    difference = best.target - one.target
+    shares = best.weights / best.weights.sum()
+    mean = float((shares * difference).sum())
+    # Standard error of a weighted mean of paired differences.
+    error = math.sqrt(float((shares**2 * (difference - mean) ** 2).sum()))
+    return mean <= error
+
+
+def _of(scores: PointScores, task: str) -> TaskScores:
+    found = scores.of(task)
+    assert found is not None, f"every exam of a comparison asks '{task}'"
+    return found
+
+
+def _round(rate: float) -> float:
+    """Two significant digits, so that rates can be written down and typed in again."""
+    return float(f"{rate:.1e}")

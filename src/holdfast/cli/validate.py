@@ -1,0 +1,35 @@
+"""``holdfast validate``: read a recipe and its data, and say everything that is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from holdfast.cli.options import overrides_from
+from holdfast.core.recipe import ArenaRecipe, read_recipe
+
+
+def validate(
+    context: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="Recipe in YAML.")],
+) -> None:
+    """Check a recipe before anything runs: options, names, data files, budgets and overlap, all faults at once."""
+    read = read_recipe(ArenaRecipe, recipe, overrides_from(ArenaRecipe, context.args))
+
+    from holdfast.arena.plan import planned
+    from holdfast.cli.resolve import contest_of
+
+    contest = contest_of(read)
+    plan = planned(contest, Path())
+    console = Console(highlight=False)
+    for name, task in {**contest.learn, **contest.keep}.items():
+        role = "learn" if name in contest.learn else "keep"
+        counts = ", ".join(f"{len(task.examples(split))} {split}" for split in ("train", "validation", "test"))
+        console.print(f"{role} [bold]{name}[/bold]: {counts}; asked by '{task.ask}'")
+    for label, settled in plan.entrants.items():
+        gap = (settled.trainable_params - settled.asked_params) / settled.asked_params
+        console.print(f"[bold]{label}[/bold]: {settled.trainable_params:,} parameters ({gap:+.1%}, {settled.standing})")
+    console.print(f"{recipe} is valid; its key is {read.key()}")

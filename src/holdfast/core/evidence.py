@@ -1,0 +1,152 @@
+"""Everything a comparison measured, in one document: what a report is made from, on any machine, without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from holdfast.core.errors import DamagedCheckpoint
+from holdfast.core.record import Record
+from holdfast.core.scores import PointScores
+
+Standing = Literal["exact", "within", "coarse", "capped", "unbudgeted"]
+"""How an entrant stands to the budget.
+
+``exact``: the very count, up to 0.3 %. ``within``: inside the tolerance. ``coarse``: its nearest setting lies outside
+the tolerance. ``capped``: it cannot reach the budget. ``unbudgeted``: it has no setting and trains more than that.
+"""
+
+RANKED: frozenset[Standing] = frozenset({"exact", "within", "coarse"})
+"""Standings with which an entrant is compared with the others; the rest is shown apart."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CurvePoint(_Document):
+    """Scores of a checkpoint on validation items."""
+
+    step: int
+    scores: PointScores
+
+
+class SeedRun(_Document):
+    """One reported run of an entrant.
+
+    Attributes:
+        seed: Its seed.
+        curve: Its checkpoints on validation items, in order.
+        test: Its final checkpoint on test items; absent if the run failed.
+        facts: What was measured of the run itself.
+        failure: Why there are no scores, if there are none.
+    """
+
+    seed: int
+    curve: tuple[CurvePoint, ...] = ()
+    test: PointScores | None = None
+    facts: tuple[Record, ...] = ()
+    failure: str | None = None
+
+
+class RateTry(_Document):
+    """One learning rate that was tried.
+
+    Attributes:
+        learning_rate: Peak rate.
+        target: Mean score on the target's validation items; absent if the run failed.
+        kept: Mean change of the scores to be kept against the base; below 0 is forgetting.
+        failure: Why there are no scores, if there are none.
+    """
+
+    learning_rate: float
+    target: FiniteFloat | None = None
+    kept: FiniteFloat | None = None
+    failure: str | None = None
+
+
+class Entrant(_Document):
+    """One method of the comparison.
+
+    Attributes:
+        label: Name it was given in the recipe.
+        setting: The method with all options, as its budget was solved.
+        standing: How it stands to the budget.
+        asked_params: The budget.
+        trainable_params: What it trains.
+        moves_base: Whether a disabled adapter is not the base.
+        served_as: How its result can be served: ``lora``, ``merged`` or ``live``.
+        learning_rate: The rate that was chosen; absent if all tries failed.
+        learning_rate_by_target: The rate that the target score alone would have chosen.
+        tries: All rates tried.
+        unspent_tries: Further tries it was allowed and did not need.
+        runs: One run a seed.
+        costs: Time and memory.
+    """
+
+    label: str
+    setting: str
+    standing: Standing
+    asked_params: int
+    trainable_params: int
+    moves_base: bool
+    served_as: str
+    learning_rate: float | None = None
+    learning_rate_by_target: float | None = None
+    tries: tuple[RateTry, ...] = ()
+    unspent_tries: int = 0
+    runs: tuple[SeedRun, ...] = ()
+    costs: tuple[Record, ...] = ()
+
+    @property
+    def budget_gap_frac(self) -> float:
+        """How far it is from the budget, as a share of it; negative is below."""
+        return (self.trainable_params - self.asked_params) / self.asked_params
+
+
+class Evidence(_Document):
+    """A whole comparison.
+
+    Attributes:
+        recipe: The recipe, every option written out.
+        environment: Versions and machine.
+        base: Name of the base model.
+        base_identity: Name of its weights.
+        base_params: How many parameters it has.
+        vocabulary: How many tokens it knows; a guess that knows nothing costs the logarithm of that.
+        learn: Names of the tasks to be learned.
+        keep: Names of the tasks to be kept.
+        base_validation: Scores of the untouched base on validation items.
+        base_test: Scores of the untouched base on test items.
+        overlap_items: Training examples left out because they are also evaluated.
+        entrants: The methods.
+    """
+
+    recipe: dict[str, Any]
+    environment: dict[str, str]
+    base: str
+    base_identity: str
+    base_params: int
+    vocabulary: int
+    learn: tuple[str, ...]
+    keep: tuple[str, ...]
+    base_validation: PointScores
+    base_test: PointScores
+    overlap_items: int = 0
+    entrants: tuple[Entrant, ...] = ()
+
+
+def read_evidence(file: Path) -> Evidence:
+    """The evidence in a file.
+
+    Raises:
+        DamagedCheckpoint: If the file is missing or holds something else.
+    """
+    try:
+        return Evidence.model_validate_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{file} is missing: has the comparison in {file.parent} finished?") from error
+    except ValidationError as error:
+        raise DamagedCheckpoint(f"{file} does not hold the evidence of a comparison: {error}") from error
