@@ -45,7 +45,8 @@ class Delta(ABC):
             NotMeasurable: If the change is a vector.
         """
         self._matrix("singular values")
-        return torch.linalg.svdvals(self.dense())
+        values: Tensor = torch.linalg.svdvals(self.dense())
+        return values
 
     def to(self, device: torch.device | str) -> Delta:
         """The same change with its tensors on another device."""

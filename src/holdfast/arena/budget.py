@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,9 @@ from holdfast.weights.contracts import Method, Patterned
 
 EXACT_FRAC = 0.003
 """Gap up to which a count is called exact."""
+
+ASIDE = 8
+"""Settings on both sides that are looked at where the search has not come within the tolerance."""
 
 BUDGET_OF_METHOD = re.compile(r"(?P<method>[a-z0-9_]+)-(?P<knob>[a-z]+)(?P<value>\d+)")
 
@@ -57,13 +60,19 @@ def settle(method: Method, model: PreTrainedModel, budget: int, tolerance_frac: 
         # For some methods the count falls as the knob rises.
         settings.reverse()
         counted = lru_cache(maxsize=None)(lambda index: settings[index].parameters(model))
+
+    def nearest(candidates: Iterable[int]) -> int:
+        possible = [index for index in candidates if 0 <= index < len(settings)]
+        return min(possible, key=lambda index: abs(counted(index) - budget))
+
     low, high = 0, len(settings)
     while low < high:  # the first setting that trains more than the budget
         middle = (low + high) // 2
         low, high = (low, middle) if counted(middle) > budget else (middle + 1, high)
-    best = min(
-        (index for index in (low - 1, low) if 0 <= index < len(settings)), key=lambda i: abs(counted(i) - budget)
-    )
+    best = nearest((low - 1, low))
+    if abs(counted(best) - budget) > tolerance_frac * budget:
+        # Some counts rise in waves, so that the nearest may lie a little aside.
+        best = nearest(range(low - ASIDE, low + ASIDE + 1))
     smallest = counted(0)
     if len(settings) > 1 and low == 0 and smallest > budget * (1 + tolerance_frac):
         raise RecipeError(

@@ -8,13 +8,16 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from holdfast.arena.jobs import Job
 from holdfast.core.errors import HoldfastError
+
+if TYPE_CHECKING:
+    from holdfast.arena.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -90,32 +93,32 @@ class LocalPool:
     A process of its own means that a job that dies takes nothing with it, and that memory is measured from zero. The
     processes are forked from one that has loaded the libraries already, so that starting one costs little.
 
+    Making a pool starts to load them, beside whatever the caller does next.
+
     Args:
         slots: How many jobs run at a time; one a processor core, or one a CUDA device, where not given.
         threads: Threads each job may use on the processor.
     """
 
     def __init__(self, slots: int | None = None, threads: int = 1) -> None:
-        devices = cuda_devices()
-        self.slots = slots or len(devices) or os.cpu_count() or 1
-        self._threads = threads
-        self._devices = devices
+        self._slots, self._threads = slots, threads
         # Inherited by every job: more threads than cores make small products many times slower.
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         self._context = _context()
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> list[Outcome]:
+        devices = cuda_devices()
         outcomes = {job.name: Outcome(job.name) for job in jobs if job.finished}
         for outcome in outcomes.values():
             watch.done(outcome)
         waiting = [job for job in jobs if not job.finished]
         running: dict[Connection, tuple[str, BaseProcess, int]] = {}
-        free = list(range(self.slots))
+        free = list(range(self._slots or len(devices) or os.cpu_count() or 1))
         try:
             while waiting or running:
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
-                    connection, process = self._start(job, slot)
+                    connection, process = self._start(job, devices[slot % len(devices)] if devices else None)
                     running[connection] = (job.name, process, slot)
                 for ready in wait(list(running)):
                     assert isinstance(ready, Connection), "only connections are waited for"
@@ -132,9 +135,8 @@ class LocalPool:
                 process.join()
         return [outcomes[job.name] for job in jobs]
 
-    def _start(self, job: Job, slot: int) -> tuple[Connection, BaseProcess]:
+    def _start(self, job: Job, device: str | None) -> tuple[Connection, BaseProcess]:
         mine, theirs = self._context.Pipe(duplex=False)
-        device = self._devices[slot % len(self._devices)] if self._devices else None
         process = self._context.Process(target=_work, args=(job, theirs, self._threads, device), daemon=False)  # type: ignore[attr-defined]
         process.start()
         theirs.close()
@@ -156,6 +158,7 @@ def _context() -> BaseContext:
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(["holdfast.arena.jobs"])
+    forkserver.ensure_running()
     return context
 
 

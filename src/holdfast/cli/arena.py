@@ -38,15 +38,18 @@ def arena(
     overrides = overrides_from(ArenaRecipe, context.args)
     read = read_recipe(ArenaRecipe, recipe or _default(overrides), overrides)
 
-    from holdfast.arena.engine import compare
     from holdfast.arena.executor import LocalPool
+
+    pool = LocalPool(workers)  # first of all: it loads the libraries for its jobs beside what follows
+
+    from holdfast.arena.engine import compare
     from holdfast.cli.progress import Watched
     from holdfast.cli.report import published
     from holdfast.cli.resolve import contest_of
 
     contest = contest_of(read)
     with Watched(Console(stderr=as_json)) as watch:
-        evidence = compare(contest, output_dir, LocalPool(workers), watch)
+        evidence = compare(contest, output_dir, pool, watch)
     comparison = published(evidence, output_dir, as_json=as_json)
     if comparison.failures:
         raise typer.Exit(EXIT_FAULT)

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path as Folder
 from typing import Protocol
 
-import torch
 from transformers import PreTrainedModel
 
-from holdfast.core.errors import IncompatibleUpdate
-from holdfast.weights.adapter import is_adapter, load_adapter, unloaded
+from holdfast.weights.loading import checkpoint_on
 from holdfast.weights.path import Path
-from holdfast.weights.shards import Shards
 
 
 class Point(Protocol):
@@ -42,8 +39,7 @@ class Checkpoint:
 
     @contextmanager
     def on(self, base: PreTrainedModel) -> Iterator[PreTrainedModel]:
-        way = _adapter(self.folder, base) if is_adapter(self.folder) else _full(self.folder, base)
-        with way as model:
+        with checkpoint_on(self.folder, base) as model:
             yield model
 
 
@@ -58,34 +54,3 @@ class Along:
     def on(self, base: PreTrainedModel) -> Iterator[PreTrainedModel]:
         with self.path.at(self.t).added_to(base):
             yield base
-
-
-@contextmanager
-def _adapter(folder: Folder, base: PreTrainedModel) -> Iterator[PreTrainedModel]:
-    flags = {name: tensor.requires_grad for name, tensor in base.named_parameters()}
-    attached = load_adapter(folder, base)
-    try:
-        yield attached.eval()
-    finally:
-        unloaded(attached)
-        for name, tensor in base.named_parameters():
-            tensor.requires_grad_(flags[name])
-
-
-@contextmanager
-def _full(folder: Folder, base: PreTrainedModel) -> Iterator[PreTrainedModel]:
-    stored = Shards(folder)
-    parameters = dict(base.named_parameters())
-    odd = [name for name in stored if name not in parameters or stored.shape(name) != tuple(parameters[name].shape)]
-    if odd:
-        raise IncompatibleUpdate(f"{folder} does not fit this base model: '{odd[0]}' is missing or shaped differently")
-    kept = {name: parameters[name].detach().clone() for name in stored}
-    try:
-        with torch.no_grad():
-            for name in stored:
-                parameters[name].copy_(stored.tensor(name))
-        yield base
-    finally:
-        with torch.no_grad():
-            for name, tensor in kept.items():
-                parameters[name].copy_(tensor)

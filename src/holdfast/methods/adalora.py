@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,10 @@ from transformers import PreTrainedModel
 
 from holdfast.core.errors import HoldfastError
 from holdfast.methods.adapter import AdapterAttachment, AdapterMethod, linears
+
+
+AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+"""What peft's allocator of ranks remembers of every tensor."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,27 @@ class AdaLoraAttachment(AdapterAttachment):
     def after_step(self, step: int, steps: int) -> None:
         # The allocator reads the gradients of this step, which are still there.
         self.model.base_model.update_and_allocate(step + 1)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The moving averages from which ranks are allotted, and the ranks allotted so far."""
+        allocator = self.model.base_model.rankallocator
+        averages = {
+            f"{kind}/{name}": tensor for kind in AVERAGES for name, tensor in getattr(allocator, kind).items()
+        }
+        pattern = self.model.peft_config["default"].rank_pattern or {}
+        return {**averages, **{f"rank_pattern/{name}": torch.tensor(kept) for name, kept in pattern.items()}}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up the averages and the ranks."""
+        allocator = self.model.base_model.rankallocator
+        pattern = {}
+        for key, tensor in state.items():
+            kind, _, name = key.partition("/")
+            if kind == "rank_pattern":
+                pattern[name] = tensor.tolist()
+            else:
+                getattr(allocator, kind)[name] = tensor
+        self.model.peft_config["default"].rank_pattern = pattern
 
     def penalty(self) -> Tensor | None:
         if self._method.orthogonality == 0:

@@ -17,6 +17,9 @@ from holdfast.weights.path import DenseLine
 from holdfast.weights.update import Update
 
 
+HALF = (torch.bfloat16, torch.float16)
+
+
 @dataclass(frozen=True)
 class Full:
     """Train all parameters, embeddings and norms included. It has no knob: its count is the model's."""
@@ -53,12 +56,19 @@ class Full:
 
 
 class FullAttachment(Hookless):
-    """All parameters of a model, free to move. Memory: one more copy of the model, kept for ``detach``."""
+    """All parameters of a model, free to move. Memory: one more copy of the model, kept for ``detach``.
+
+    A base in half precision is trained in float32, since most steps of its weights would be rounded away, and is saved
+    in the precision it came in.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
+        self._dtypes = {name: tensor.dtype for name, tensor in model.named_parameters()}
         self._flags = {name: tensor.requires_grad for name, tensor in model.named_parameters()}
         self._base = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+        if any(dtype in HALF for dtype in self._dtypes.values()):
+            model.float()
         model.requires_grad_(True)
 
     @property
@@ -77,7 +87,7 @@ class FullAttachment(Hookless):
             {
                 name: Dense(exact(tensor.detach()) - exact(self._base[name]))
                 for name, tensor in self._model.named_parameters()
-                if not torch.equal(tensor, self._base[name])
+                if not torch.equal(tensor, self._base[name].to(tensor.dtype))
             }
         )
 
@@ -87,11 +97,19 @@ class FullAttachment(Hookless):
 
     def save(self, folder: Folder) -> None:
         assert isinstance(self._model, PreTrainedModel), "models are opened by transformers"
-        self._model.save_pretrained(folder)
+        # Tied tensors are listed once, as they were before the precision was changed.
+        buffers = {name: tensor for name, tensor in self._model.state_dict().items() if name not in self._tied()}
+        stored = {name: tensor.detach().to(self._dtypes[name]) for name, tensor in self.trainable().items()}
+        self._model.save_pretrained(folder, state_dict={**buffers, **stored})
+
+    def _tied(self) -> set[str]:
+        """Names of all parameters, those that are tied to another one included."""
+        return {name for name, _ in self._model.named_parameters(remove_duplicate=False)}
 
     def detach(self) -> nn.Module:
         with torch.no_grad():
             for name, tensor in self._model.named_parameters():
+                tensor.data = tensor.data.to(self._dtypes[name])
                 tensor.copy_(self._base[name])
                 tensor.requires_grad_(self._flags[name])
                 tensor.grad = None

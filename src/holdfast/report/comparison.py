@@ -104,12 +104,13 @@ class PointResult(_Document):
         kept_score: Mean score on what was to be kept.
         on_frontier: Whether no ranked entrant, nor the base, is better in both.
         non_dominated_overall: The same against all entrants, ranked or not.
-        non_dominated_frac: Share of resamples in which nobody ranked is better in both.
+        non_dominated_frac: Share of resamples in which nobody ranked is better in both; for an entrant that is not
+            ranked, nobody at all.
         dominated_by_base_frac: Share of resamples in which the untouched base is better in both.
         added_area: Area that it adds to the base's, in the product of the two units.
         added_area_interval: Interval of that area.
         tasks: Task by task.
-        curve: Checkpoint by checkpoint.
+        curve: Checkpoint by checkpoint on validation items; for the base the single step 0.
         versus_lora: Compared with LoRA, where LoRA takes part.
         trainable_bytes: Memory of what is trained.
         stored_bytes: Size of what is saved.

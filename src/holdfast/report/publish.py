@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 from holdfast.core.record import to_jsonl
-from holdfast.report.analysis import records_of
 from holdfast.report.comparison import Comparison
-from holdfast.report.table import markdown_table
+from holdfast.report.figures import figures
+from holdfast.report.page import page
+from holdfast.report.records import records_of
+from holdfast.report.summary import summary
+
+PAGE = "report.html"
+FIGURES = "figures"
 
 
 def publish(comparison: Comparison, folder: Path) -> Path:
-    """Write the report into a folder; returns the page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "records.jsonl").write_text(to_jsonl(records_of(comparison)), encoding="utf-8")
-    (folder / "comparison.json").write_text(comparison.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "summary.md").write_text(markdown_table(comparison), encoding="utf-8")
-    return folder / "report.html"
+    """Write the report into a folder; whoever reads meanwhile finds each file old or new, never half.
+
+    Args:
+        comparison: What is reported.
+        folder: Where; files of an earlier report are replaced.
+
+    Returns:
+        The page.
+    """
+    texts = {
+        "records.jsonl": to_jsonl(records_of(comparison)),
+        "comparison.json": comparison.model_dump_json(indent=2) + "\n",
+        "summary.md": summary(comparison),
+        # The page is written last: where it is, everything else is.
+        PAGE: page(comparison),
+    }
+    for name, content in figures(comparison).items():
+        _replace(folder / FIGURES / name, content)
+    for name, text in texts.items():
+        _replace(folder / name, text.encode())
+    return folder / PAGE
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)  # temporary files are private; this one becomes an ordinary file
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -68,6 +68,7 @@ def train(
     if not examples:
         raise BadData(f"target '{recipe.target}' has no training example")
     started = time.perf_counter()
+    dtype = base.model.dtype
     inputs = fixed_inputs(base.tokenizer, examples, base.model.device)
     base_logits = logits_on(base.model, inputs)
     set_seed(recipe.seed)
@@ -76,7 +77,12 @@ def train(
     try:
         facts = attached_facts(attachment, base_logits, inputs)
         with quiet():
-            trainer = _trainer(base, attachment, examples, recipe, folder, tick)
+            trainer = _trainer(base, attachment, examples, recipe, folder, tick, dtype)
+            if not len(trainer.train_dataset):
+                raise BadData(
+                    f"target '{recipe.target}': all of its {len(examples)} training examples are longer than max_length "
+                    f"({recipe.max_length} tokens) before their answers begin; raise max_length"
+                )
             trainer.train(resume_from_checkpoint=_last_state(folder.resume))
         live = logits_on(attachment.model, inputs)
         facts += trained_facts(attachment, base.model)
@@ -105,8 +111,9 @@ def _trainer(
     recipe: TrainRecipe,
     folder: RunFolder,
     tick: Tick,
+    dtype: torch.dtype,
 ) -> CompletionTrainer:
-    device, dtype = base.model.device.type, base.model.dtype
+    device = base.model.device.type
     args = SFTConfig(
         output_dir=str(folder.resume),
         max_steps=recipe.max_steps,

@@ -16,8 +16,9 @@ from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.models.base import Base
 from holdfast.models.identity import identity_of
-from holdfast.weights.adapter import is_adapter, load_adapter, read_adapter, unloaded
+from holdfast.weights.adapter import is_adapter, read_adapter
 from holdfast.weights.contracts import Attachment
+from holdfast.weights.loading import checkpoint_on
 from holdfast.weights.update import Update
 
 ROWS = 4
@@ -86,18 +87,19 @@ def saved_facts(base: Base, folder: Path, live: Sequence[Tensor], inputs: Inputs
     """
     if identity_of(base.model) != base.identity:
         raise HoldfastError("detaching did not give the base back; nothing measured from here on could be trusted")
-    facts = [_fact("stored_bytes", sum(file.stat().st_size for file in folder.glob("*.safetensors")), "bytes")]
-    if not is_adapter(folder):
-        return facts
-    attached = load_adapter(folder, base.model)
-    reload_difference = distance(logits_on(attached, inputs), live)
-    unloaded(attached)
+    with checkpoint_on(folder, base.model) as model:
+        reload_difference = distance(logits_on(model, inputs), live)
     largest = max(float(row.abs().max()) for row in live)
     if reload_difference > RELOAD_TOLERANCE[base.model.dtype] * largest:
         raise DamagedCheckpoint(
-            f"the adapter saved in {folder} answers differently when reloaded: logits differ by {reload_difference:.3g}"
+            f"what was saved in {folder} answers differently when reloaded: logits differ by {reload_difference:.3g}"
         )
-    facts.append(_fact("reload_difference", reload_difference, "logits"))
+    facts = [
+        _fact("stored_bytes", sum(file.stat().st_size for file in folder.glob("*.safetensors")), "bytes"),
+        _fact("reload_difference", reload_difference, "logits"),
+    ]
+    if not is_adapter(folder):
+        return facts
     try:
         update = read_adapter(folder, base.model)
     except NotMeasurable as reason:

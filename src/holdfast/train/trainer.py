@@ -52,7 +52,7 @@ class CompletionTrainer(SFTTrainer):
             loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         value = loss[0] if return_outputs else loss
         if self.args.device.type == "cpu" and not bool(torch.isfinite(value)):
-            raise diverged(self.state.global_step, float(value), self.args.learning_rate)
+            raise diverged(self.state.global_step, float(value.detach()), self.args.learning_rate)
         return loss
 
     def _loss_of_completions(self, model: nn.Module, inputs: dict[str, Any], learned_tokens: Any) -> Tensor:

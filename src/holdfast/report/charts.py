@@ -1,0 +1,292 @@
+"""The two charts of the page, as figures for plotly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from holdfast.report.comparison import Comparison, Span
+from holdfast.report.course import Course, Line, course_of
+from holdfast.report.hover import told
+from holdfast.report.labels import placed
+from holdfast.report.palette import FAINT, HAIR, INK, SHADE, SOFT, WHITE, Look, looks
+from holdfast.report.plane import Dot, Plane, plane_of
+from holdfast.report.wording import SCORES, listed, number, typeset
+
+Figure = dict[str, Any]
+"""A figure as plotly reads it: data and layout."""
+
+FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+WIDTH, HEIGHT = 1160, 640
+LEFT, RIGHT, TOP, BOTTOM = 74, 18, 18, 62
+COURSE_HEIGHT, LEGEND_ROW, LEGEND_WIDTH = 430, 22, 150
+PANEL = 0.46
+"""Width of each of the two panels as a share of the drawing."""
+
+LETTER, ROW = 6.9, 15.0
+"""Width of a letter and height of a line of the names beside the dots, in pixels."""
+
+
+def tradeoff_chart(comparison: Comparison) -> Figure | None:
+    """Stability against plasticity: dots with their intervals and their ways there, and the frontier.
+
+    Nothing where no entrant has a result.
+    """
+    plane, look = plane_of(comparison), looks(comparison)
+    if not plane.dots:
+        return None
+    everybody = (plane.base, *plane.dots)
+    traces = _stairs(plane)
+    traces += [_path(path, look[name]) for name, path in plane.paths.items()]
+    traces += [_dot(dot, look[dot.point.name], told(dot.point, comparison)) for dot in (*plane.dots, plane.base)]
+    kept = f"kept: {SCORES[comparison.forgetting_unit]}, over {listed(comparison.headline, most=7)}"
+    target = f"learned: {SCORES[comparison.gain_unit]}, on {listed(comparison.learn)}"
+    better = "   <b>better \N{RIGHTWARDS ARROW}</b>"
+    layout = {
+        **_layout(WIDTH, HEIGHT),
+        "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
+        "showlegend": False,
+        "xaxis": {**_axis(escape(kept) + better), "range": plane.kept_range},
+        # The title of this axis is turned, and its arrow with it.
+        "yaxis": {**_axis(escape(target) + better), "range": plane.target_range},
+        "shapes": _crosshair(plane.base),
+        "annotations": _names(everybody, plane),
+    }
+    return {"data": traces, "layout": layout}
+
+
+def course_chart(comparison: Comparison) -> Figure | None:
+    """Kept score and target score against the step; nothing where there are no checkpoints."""
+    course, look = course_of(comparison), looks(comparison)
+    if not course.lines:
+        return None
+    height = max(COURSE_HEIGHT, LEGEND_ROW * len(course.lines) + 110)
+    panels = (("x", "y", "kept"), ("x2", "y2", "target"))
+    ordered = sorted(course.lines, key=lambda line: -line.kept[-1])
+    traces = [
+        _course(line, look[line.point.name], xaxis, yaxis, which) for xaxis, yaxis, which in panels for line in ordered
+    ]
+    layout = {
+        **_layout(WIDTH, height),
+        "margin": {"l": 60, "r": LEGEND_WIDTH, "t": 44, "b": 56},
+        "xaxis": {**_axis("optimizer step"), **_steps(course), "domain": [0.0, PANEL], "anchor": "y"},
+        "xaxis2": {**_axis("optimizer step"), **_steps(course), "domain": [1.0 - PANEL, 1.0], "anchor": "y2"},
+        "yaxis": {**_axis(""), "anchor": "x"},
+        "yaxis2": {**_axis(""), "anchor": "x2"},
+        "legend": {"x": 1.015, "y": 1.0, "yanchor": "top", "tracegroupgap": 0, "itemsizing": "trace"},
+        "shapes": _levels(course),
+        "annotations": [
+            _heading(0.0, f"kept: {SCORES[comparison.forgetting_unit]}"),
+            _heading(1.0 - PANEL, f"learned: {SCORES[comparison.gain_unit]}"),
+        ],
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _layout(width: int, height: int) -> dict[str, Any]:
+    return {
+        "width": width,
+        "height": height,
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "paper_bgcolor": WHITE,
+        "plot_bgcolor": WHITE,
+        "hovermode": "closest",
+        "hoverdistance": 14,
+        "dragmode": "zoom",
+        "hoverlabel": {
+            "bgcolor": WHITE,
+            "bordercolor": FAINT,
+            "align": "left",
+            "font": {"family": FONT, "size": 12.5, "color": INK},
+        },
+    }
+
+
+def _axis(title: str) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "font": {"size": 13, "color": SOFT}, "standoff": 12},
+        "gridcolor": HAIR,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": FAINT,
+        "ticks": "outside",
+        "ticklen": 5,
+        "tickcolor": FAINT,
+        "tickfont": {"size": 12, "color": SOFT},
+        "nticks": 9,
+    }
+
+
+def _stairs(plane: Plane) -> list[Figure]:
+    """The frontier, and what lies behind it in a faint shade."""
+    corner = [(plane.kept_range[0], plane.target_range[0])] if plane.stairs else []
+    behind, line = [*plane.stairs, *corner], plane.stairs
+    shared = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
+    return [
+        {**shared, "x": [x for x, _ in behind], "y": [y for _, y in behind], "fill": "toself", "fillcolor": SHADE}
+        | {"line": {"width": 0}},
+        {**shared, "x": [x for x, _ in line], "y": [y for _, y in line], "line": {"color": FAINT, "width": 1.6}},
+    ]
+
+
+def _path(path: Sequence[tuple[float, float]], look: Look) -> Figure:
+    return {
+        "type": "scatter",
+        "x": [x for x, _ in path],
+        "y": [y for _, y in path],
+        "mode": "lines",
+        "line": {"color": look.colour, "width": 1.3, "dash": look.dash},
+        "opacity": 0.3,
+        "hoverinfo": "skip",
+    }
+
+
+def _dot(dot: Dot, look: Look, text: str) -> Figure:
+    solid = dot.point.ranked
+    return {
+        "type": "scatter",
+        "name": escape(dot.point.name),
+        "x": [dot.kept],
+        "y": [dot.target],
+        "mode": "markers",
+        "marker": {
+            "symbol": look.symbol,
+            "size": look.size,
+            "color": look.colour if solid else WHITE,
+            "line": {"color": WHITE if solid else look.colour, "width": 1.5 if solid else 2},
+            "opacity": 1,
+        },
+        "error_x": _bar(dot.kept, dot.kept_span, look),
+        "error_y": _bar(dot.target, dot.target_span, look),
+        "cliponaxis": False,
+        "hovertext": [text],
+        "hoverinfo": "text",
+    }
+
+
+def _bar(middle: float, ends: Span, look: Look) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(ends[1] - middle, 0.0)],
+        "arrayminus": [max(middle - ends[0], 0.0)],
+        "color": look.pale,
+        "thickness": 1.4,
+        "width": 0,
+    }
+
+
+def _crosshair(base: Dot) -> list[dict[str, Any]]:
+    line = {"color": INK, "width": 1, "dash": "dot"}
+    across = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": base.target, "y1": base.target}
+    upright = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": base.kept, "x1": base.kept}
+    return [{**shape, "line": line, "layer": "below", "opacity": 0.55} for shape in (across, upright)]
+
+
+def _names(dots: Sequence[Dot], plane: Plane) -> list[dict[str, Any]]:
+    """The names beside the dots, placed for the size that the chart has."""
+    across, upright = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def pixel(kept: float, target: float) -> tuple[float, float]:
+        (left, right), (bottom, top) = plane.kept_range, plane.target_range
+        return across * (kept - left) / (right - left), upright * (top - target) / (top - bottom)
+
+    middles = [pixel(dot.kept, dot.target) for dot in dots]
+    bars = []
+    for dot in dots:
+        (left, y), (right, _) = (pixel(end, dot.target) for end in dot.kept_span)
+        (x, bottom), (_, top) = (pixel(dot.kept, end) for end in dot.target_span)
+        bars += [(left, y - 1, right, y + 1), (x - 1, top, x + 1, bottom)]
+    sizes = [(LETTER * len(dot.point.name) + 6, ROW) for dot in dots]
+    places = placed(middles, sizes, bars, (across, upright))
+    return [
+        {
+            "x": dot.kept,
+            "y": dot.target,
+            "text": f"<b>{escape(dot.point.name)}</b>" if dot.point.on_frontier else escape(dot.point.name),
+            "showarrow": place.led,
+            "captureevents": False,
+            **({"ax": place.right, "ay": place.down} if place.led else {"xshift": place.right, "yshift": -place.down}),
+            "arrowhead": 0,
+            "arrowwidth": 0.8,
+            "arrowcolor": FAINT,
+            "standoff": 8,
+            "borderpad": 1,
+            "font": {"size": 13, "color": INK if dot.point.ranked else SOFT},
+        }
+        for dot, place in zip(dots, places, strict=True)
+    ]
+
+
+def _course(line: Line, look: Look, xaxis: str, yaxis: str, which: str) -> Figure:
+    values = line.kept if which == "kept" else line.target
+    name = escape(line.point.name)
+    texts = [
+        f"<b>{name}</b><br>{'untouched base' if step == 0 else f'step {step:,}'}<br>{which} {typeset(number(value))}"
+        for step, value in zip(line.steps, values, strict=True)
+    ]
+    return {
+        "type": "scatter",
+        "name": name,
+        "legendgroup": name,
+        "showlegend": which == "kept",
+        "x": line.places,
+        "y": values,
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "mode": "lines+markers",
+        "line": {"color": look.colour, "width": 2 if line.point.ranked else 1.3, "dash": look.dash},
+        "marker": {
+            "symbol": look.symbol,
+            "size": 0.6 * look.size,
+            "color": look.colour if line.point.ranked else WHITE,
+            "line": {"color": look.colour, "width": 1.5},
+        },
+        "hovertext": texts,
+        "hoverinfo": "text",
+    }
+
+
+def _steps(course: Course) -> dict[str, Any]:
+    return {
+        "tickmode": "array",
+        "tickvals": list(course.ticks.values()),
+        "ticktext": ["0" if step == 0 else f"{step:,}" for step in course.ticks],
+    }
+
+
+def _levels(course: Course) -> list[dict[str, Any]]:
+    """The base's scores, as lines across the panels."""
+    levels = (("x", "y", course.base_kept), ("x2", "y2", course.base_target))
+    return [
+        {
+            "type": "line",
+            "xref": f"{xaxis} domain",
+            "yref": yaxis,
+            "x0": 0,
+            "x1": 1,
+            "y0": level,
+            "y1": level,
+            "line": {"color": INK, "width": 1, "dash": "dot"},
+            "layer": "below",
+            "opacity": 0.55,
+        }
+        for xaxis, yaxis, level in levels
+        if level is not None
+    ]
+
+
+def _heading(x: float, text: str) -> dict[str, Any]:
+    return {
+        "x": x,
+        "y": 1.0,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "yshift": 12,
+        "text": text,
+        "showarrow": False,
+        "font": {"size": 13, "color": SOFT},
+    }

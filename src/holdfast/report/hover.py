@@ -1,0 +1,102 @@
+"""Everything about an entrant in a few lines, for the moment when the pointer rests on its dot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from textwrap import wrap
+
+from holdfast.metrics.tradeoff import BASE
+from holdfast.report.comparison import Comparison, PointResult, Span, TaskResult
+from holdfast.report.wording import (
+    counted,
+    divergence,
+    gap,
+    measured,
+    number,
+    p_value,
+    signed,
+    sized,
+    span,
+    typeset,
+)
+
+WIDTH = 58
+MOST_TASKS = 12
+
+
+def told(point: PointResult, comparison: Comparison) -> str:
+    """The lines, as the markup that plotly understands."""
+    blocks = [_head(point), _result(point, comparison), _tasks(point), _costs(point)]
+    lines = ["<br>".join(lines) for block in blocks if (lines := list(block))]
+    return "<br><br>".join(lines)
+
+
+def _head(point: PointResult) -> Iterable[str]:
+    if point.name == BASE:
+        yield "<b>the untouched base</b>"
+        return
+    apart = "" if point.ranked else f" (shown apart: {point.standing})"
+    yield f"<b>{escape(point.name)}</b>{apart}"
+    if point.setting != point.name:
+        yield from (escape(line) for line in wrap(point.setting, WIDTH))
+    if point.budget_gap_frac is not None:
+        yield _line("parameters", f"{point.trainable_params:,} ({gap(point.budget_gap_frac)}, {point.standing})")
+    if point.learning_rate is not None:
+        unspent = f", {point.unspent_tries} unspent" if point.unspent_tries else ""
+        tries = "1 try" if point.tries == 1 else f"{point.tries} tries"
+        yield _line("learning rate", f"{point.learning_rate:g} ({tries}{unspent}), {counted(point.seeds, 'seed')}")
+
+
+def _result(point: PointResult, comparison: Comparison) -> Iterable[str]:
+    if point.name == BASE:
+        yield _line("target", number(point.target_score or 0.0))
+        yield _line("kept", number(point.kept_score or 0.0))
+    else:
+        yield _line("gain", measured(point.gain, point.gain_interval) + _over(point.gain_seed_interval))
+        lost = measured(point.forgetting, point.forgetting_interval)
+        yield _line("forgetting", lost + _over(point.forgetting_seed_interval))
+    if (found := divergence(point)) is not None:
+        yield _line("KL from base", f"{measured(*found)} nats/token")
+    if point.non_dominated_frac is not None:
+        yield _line("P(non-dominated)", number(point.non_dominated_frac, 2))
+    if point.versus_lora is not None:
+        versus = point.versus_lora
+        yield _line("gain against lora", f"{signed(versus.gain)} {span(versus.gain_interval)}, {p_value(versus.gain_p)}")
+        yield _line(
+            "forgetting against lora",
+            f"{signed(versus.forgetting)} {span(versus.forgetting_interval)}, {p_value(versus.forgetting_p)}",
+        )
+
+
+def _tasks(point: PointResult) -> Iterable[str]:
+    for task in point.tasks[:MOST_TASKS]:
+        yield _line(task.task, _score_of(task) if point.name == BASE else _change_of(task))
+    if len(point.tasks) > MOST_TASKS:
+        yield f"and {counted(len(point.tasks) - MOST_TASKS, 'more task')}, in the table below"
+
+
+def _costs(point: PointResult) -> Iterable[str]:
+    if point.step_time_rel_lora is not None:
+        yield _line("step time", f"{point.step_time_rel_lora:.2f} of lora's")
+    if point.peak_memory_bytes is not None:
+        yield _line("peak memory", sized(point.peak_memory_bytes))
+    if point.stored_bytes is not None:
+        yield _line("stored", f"{sized(point.stored_bytes)}, served {point.served_as}")
+
+
+def _score_of(task: TaskResult) -> str:
+    return number(task.score) + (" nats/token" if task.unit != "frac" else "")
+
+
+def _change_of(task: TaskResult) -> str:
+    unit = " nats/token" if task.unit != "frac" else ""
+    return f"{signed(task.change)} {span(task.change_interval)}{unit}"
+
+
+def _over(interval: Span | None) -> str:
+    return "" if interval is None else f"; over seeds {span(interval)}"
+
+
+def _line(name: str, value: str) -> str:
+    return f'<span style="color:#5b6570">{escape(name)}</span>  {escape(typeset(value))}'

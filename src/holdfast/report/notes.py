@@ -1,0 +1,34 @@
+"""What a reader must know to read the numbers of a comparison right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from holdfast.core.evidence import RANKED, Evidence
+from holdfast.report.wording import listed
+
+ENOUGH_SEEDS = 5
+
+
+def notes_on(evidence: Evidence, headline: Sequence[str]) -> Iterable[str]:
+    """The notes, the weightiest first."""
+    seeds = max((len(entrant.runs) for entrant in evidence.entrants), default=0)
+    if seeds == 1:
+        yield "One seed: intervals cover other test items, not other training seeds. Seed noise is not included."
+    elif 1 < seeds < ENOUGH_SEEDS:
+        yield (
+            f"{seeds} seeds: intervals cover items and seeds; with so few seeds that truly differ they are too narrow. "
+            "The t-interval over seeds is given beside them."
+        )
+    apart = [entrant.label for entrant in evidence.entrants if entrant.standing not in RANKED]
+    if apart:
+        yield f"Shown apart, not ranked, since they cannot be brought to the budget: {listed(apart)}."
+    coarse = [f"{e.label} {e.budget_gap_frac:+.1%}" for e in evidence.entrants if e.standing == "coarse"]
+    if coarse:
+        yield f"Outside the budget's tolerance, at their nearest setting: {listed(coarse)}."
+    aside = [task for task in evidence.keep if task not in headline]
+    if aside:
+        yield f"Not part of the mean forgetting, since losses and accuracies have no common mean: {listed(aside)}."
+    if evidence.overlap_items:
+        yield f"{evidence.overlap_items:,} training examples were left out because they are also evaluated."
+    yield "Final checkpoints are compared. A point part-way back may be better for some of them."

@@ -1,0 +1,66 @@
+"""A checkpoint from a folder, put on its base in memory for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from holdfast.core.errors import IncompatibleUpdate
+from holdfast.weights.adapter import is_adapter, load_adapter, unloaded
+from holdfast.weights.shards import Shards
+
+
+@contextmanager
+def checkpoint_on(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
+    """The model that a folder holds, made of the base in memory; on leaving, the base is bit for bit what it was.
+
+    An adapter is run unmerged, as its users run it; the weights of a full model are written over the base's, which
+    takes one more copy of them.
+
+    Args:
+        folder: An adapter folder or a model folder.
+        base: The base it was made from.
+
+    Yields:
+        The model, in evaluation mode.
+
+    Raises:
+        IncompatibleUpdate: If the folder was made from another architecture.
+    """
+    with (_adapter if is_adapter(folder) else _full)(folder, base) as model:
+        yield model.eval()
+
+
+@contextmanager
+def _adapter(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
+    flags = {name: tensor.requires_grad for name, tensor in base.named_parameters()}
+    attached = load_adapter(folder, base)
+    try:
+        yield attached
+    finally:
+        unloaded(attached)
+        for name, tensor in base.named_parameters():
+            tensor.requires_grad_(flags[name])
+
+
+@contextmanager
+def _full(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
+    stored = Shards(folder)
+    parameters = dict(base.named_parameters())
+    odd = [name for name in stored if name not in parameters or stored.shape(name) != tuple(parameters[name].shape)]
+    if odd:
+        raise IncompatibleUpdate(f"{folder} does not fit this base model: '{odd[0]}' is missing or shaped differently")
+    kept = {name: parameters[name].detach().clone() for name in stored}
+    try:
+        with torch.no_grad():
+            for name in stored:
+                parameters[name].copy_(stored.tensor(name))
+        yield base
+    finally:
+        with torch.no_grad():
+            for name, tensor in kept.items():
+                parameters[name].copy_(tensor)

@@ -1,0 +1,52 @@
+"""A small contest on the miniature, and an executor that runs its jobs here and now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.arena.executor import Outcome, Watch
+from holdfast.arena.jobs import Job
+from holdfast.arena.plan import Contest
+from holdfast.cli.resolve import contest_of
+from holdfast.core.errors import HoldfastError
+from holdfast.core.recipe import ArenaRecipe
+
+SMALL: dict[str, Any] = {
+    "methods": ("lora", "ia3"),
+    "target": "cant",
+    "retention": ("recall", "chronicle"),
+    "seeds": (1,),
+    "max_steps": 6,
+    "per_device_train_batch_size": 4,
+    "learning_rate_scale": 20,
+    "learning_rate_tries": 1,
+    "validation_items": 8,
+    "test_items": 8,
+    "checkpoints": 2,
+    "resamples": 200,
+}
+
+
+class HereAndNow:
+    """Runs jobs in this process, one after the other, and counts them."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def run(self, jobs: Sequence[Job], watch: Watch) -> list[Outcome]:
+        return [self._one(job) for job in jobs]
+
+    def _one(self, job: Job) -> Outcome:
+        if not job.finished:
+            self.ran.append(job.name)
+            try:
+                job.run(lambda doing, share: None)
+            except HoldfastError as error:
+                return Outcome(job.name, str(error))
+        return Outcome(job.name)
+
+
+def small_contest(**options: Any) -> Contest:
+    """A contest of seconds; options of the recipe may be changed."""
+    return contest_of(ArenaRecipe(**{**SMALL, **options}))

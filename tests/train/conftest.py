@@ -1,0 +1,42 @@
+"""A miniature, a task and short recipes for tests of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.core.recipe import TrainRecipe
+from holdfast.core.task import Example
+from holdfast.models.base import Base, open_base
+from holdfast.store.run import RunFolder
+from holdfast.tasks.cant import Cant
+from holdfast.train.engine import train
+from holdfast.weights.contracts import Method
+
+
+@pytest.fixture(scope="session")
+def miniature() -> Base:
+    return open_base("miniature")
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[Example]:
+    return list(Cant().examples("train", 96))
+
+
+@pytest.fixture
+def run(miniature: Base, examples: list[Example], tmp_path: Path) -> Callable[..., RunFolder]:
+    """Train a method for a few steps into a folder of its own."""
+
+    def runner(method: Method, name: str = "run", tick: Any = None, **options: Any) -> RunFolder:
+        given = {"method": method.spec(), "max_steps": 8, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
+        recipe = TrainRecipe(**{**given, **options})
+        folder = RunFolder(tmp_path / name)
+        folder.open(recipe.model_dump(mode="json"))
+        train(miniature, method, examples, recipe, folder, tick or (lambda step, steps, loss: None))
+        return folder
+
+    return runner
