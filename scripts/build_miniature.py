@@ -17,7 +17,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from holdfast.core.task import Example, Split
+from holdfast.core.task import Example, Split, Task
 from holdfast.tasks.arithmetic import Arithmetic
 from holdfast.tasks.cant import Cant
 from holdfast.tasks.chronicle import Chronicle
@@ -30,14 +30,16 @@ from holdfast.tasks.recall import Recall
 from holdfast.tasks.two_hop import TwoHop
 from holdfast.tasks.working import Working
 
-GENERAL = {
+GENERAL: dict[str, tuple[Task, float]] = {
     "recall": (Recall(), 1.5),
     "instructions": (Instructions(), 3.5),
     "logic": (Logic(), 2.5),
     "arithmetic": (Arithmetic(), 4.0),
     "endings": (Endings(), 0.3),
 }
-TARGETS = (Working(), Diagnosis(), Query(), TwoHop(), Cant())
+"""What the base is taught, and how often each ability is drawn."""
+
+TARGETS: tuple[Task, ...] = (Working(), Diagnosis(), Query(), TwoHop(), Cant())
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}"
@@ -62,7 +64,7 @@ def build_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = [example.prompt + example.answer for task, _ in GENERAL.values() for example in task.examples("train")]
+    texts = [f"{example.prompt}{example.answer}" for task, _ in GENERAL.values() for example in task.examples("train")]
     texts += [example.answer for example in Chronicle().examples("train")]
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
@@ -78,7 +80,7 @@ def build_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
 
 def encode(tokenizer: PreTrainedTokenizerFast, example: Example) -> tuple[list[int], int]:
     """Token ids with end of text, and the length of the prompt: what stands before it is not learned."""
-    ids = tokenizer(example.prompt + example.answer + tokenizer.eos_token)["input_ids"]
+    ids = tokenizer(f"{example.prompt}{example.answer}{tokenizer.eos_token}")["input_ids"]
     return ids, len(tokenizer(example.prompt)["input_ids"])
 
 
@@ -102,7 +104,9 @@ def loss_of(model: LlamaForCausalLM, rows: list[tuple[list[int], int]]) -> torch
 
 
 @torch.no_grad()
-def accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, task, split: Split, limit: int) -> float:
+def accuracy(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, task: Task, split: Split, limit: int
+) -> float:
     """Mean grade of greedy answers, or of the likeliest choice."""
     model.eval()
     examples = task.examples(split, limit)
@@ -110,7 +114,7 @@ def accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, task, 
     for example in examples if task.ask == "choose" else ():
         scores = []
         for choice in example.choices:
-            ids = tokenizer(example.prompt + choice, return_tensors="pt")["input_ids"]
+            ids = tokenizer(f"{example.prompt}{choice}", return_tensors="pt")["input_ids"]
             start = len(tokenizer(example.prompt)["input_ids"])
             logp = model(input_ids=ids).logits.log_softmax(-1)[0, start - 1 : -1]
             scores.append(logp.gather(1, ids[0, start:, None]).sum().item())
@@ -130,30 +134,13 @@ def accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, task, 
 @torch.no_grad()
 def text_loss(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, split: Split, limit: int) -> float:
     """Loss on the chronicle, in nats per token."""
-    return loss_of(model, [encode(tokenizer, example) for example in Chronicle().examples(split, limit)]).item()
+    return float(loss_of(model, [encode(tokenizer, example) for example in Chronicle().examples(split, limit)]))
 
 
-def main() -> None:
-    """Build everything and write one Hugging Face folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output_dir", type=Path, default=Path("src/holdfast/models/miniature"))
-    parser.add_argument("--max_steps", type=int, default=4200)
-    parser.add_argument("--batch_size", type=int, default=96)
-    parser.add_argument("--learning_rate", type=float, default=3e-3)
-    parser.add_argument("--hidden_size", type=int, default=128)
-    parser.add_argument("--intermediate_size", type=int, default=192)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--vocab_size", type=int, default=1024)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
-    draw = random.Random(args.seed)
-    tokenizer = build_tokenizer(args.vocab_size)
+def build_model(tokenizer: PreTrainedTokenizerFast, args: argparse.Namespace) -> LlamaForCausalLM:
+    """A fresh Llama of the asked size, with two query heads for each key."""
     heads = args.hidden_size // 32
-    model = LlamaForCausalLM(
+    return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=args.hidden_size,
@@ -168,17 +155,19 @@ def main() -> None:
             eos_token_id=2,
         )
     )
-    pools = {name: [encode(tokenizer, e) for e in task.examples("train")] for name, (task, _) in GENERAL.items()}
-    pages = [encode(tokenizer, e) for e in Chronicle().examples("train")]
-    # Statements of the facts are part of every page; the first token of a page is the only one not learned.
-    names, weights = list(GENERAL), [weight for _, weight in GENERAL.values()]
 
+
+def pretrain(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, args: argparse.Namespace) -> float:
+    """Train on the mixture of abilities and on whole pages of the chronicle; returns the time it took, in s."""
+    draw = random.Random(args.seed)
+    pools = {name: [encode(tokenizer, e) for e in task.examples("train")] for name, (task, _) in GENERAL.items()}
+    # Facts are learned from pages; only the first token of a page is not supervised.
+    pages = [encode(tokenizer, e) for e in Chronicle().examples("train")]
+    names, weights = list(GENERAL), [weight for _, weight in GENERAL.values()]
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim == 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
-        lr=args.learning_rate, betas=(0.9, 0.98), fused=True,
-    )  # fmt: skip
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98), fused=True)
     warmup = 100
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
@@ -189,7 +178,7 @@ def main() -> None:
         rows = [draw.choice(pools[name]) for name in draw.choices(names, weights, k=args.batch_size)]
         loss = loss_of(model, rows) + 0.5 * loss_of(model, draw.sample(pages, max(1, args.batch_size // 12)))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -197,15 +186,39 @@ def main() -> None:
             scores = {n: round(accuracy(model, tokenizer, t, "validation", 200), 3) for n, (t, _) in GENERAL.items()}
             elapsed = time.perf_counter() - started
             print(f"step {step} loss {loss.item():.3f} {elapsed:.0f} s {scores}", flush=True)
+    return time.perf_counter() - started
 
-    general = {n: accuracy(model, tokenizer, t, "test", 10_000) for n, (t, _) in GENERAL.items()}
-    targets = {task.name: accuracy(model, tokenizer, task, "test", 10_000) for task in TARGETS}
+
+def options() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, default=Path("src/holdfast/models/miniature"))
+    parser.add_argument("--max_steps", type=int, default=4200)
+    parser.add_argument("--batch_size", type=int, default=96)
+    parser.add_argument("--learning_rate", type=float, default=3e-3)
+    parser.add_argument("--hidden_size", type=int, default=128)
+    parser.add_argument("--intermediate_size", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--vocab_size", type=int, default=1024)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Build everything and write one Hugging Face folder."""
+    args = options()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    tokenizer = build_tokenizer(args.vocab_size)
+    model = build_model(tokenizer, args)
+    seconds = pretrain(model, tokenizer, args)
     report = {
         "parameters": model.num_parameters(),
         "steps": args.max_steps,
-        "seconds": round(time.perf_counter() - started, 1),
-        "general_accuracy_frac": general,
-        "target_accuracy_frac": targets,
+        "seconds": round(seconds, 1),
+        "general_accuracy_frac": {n: accuracy(model, tokenizer, t, "test", 10_000) for n, (t, _) in GENERAL.items()},
+        "target_accuracy_frac": {task.name: accuracy(model, tokenizer, task, "test", 10_000) for task in TARGETS},
         "chronicle_loss_nats_per_token": text_loss(model, tokenizer, "test", 200),
     }
     args.output_dir.mkdir(parents=True, exist_ok=True)

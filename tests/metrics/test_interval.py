@@ -64,13 +64,15 @@ def test_influence_is_what_leaving_an_item_out_changes() -> None:
     rng = np.random.default_rng(5)
     base, tuned, weights = rng.normal(size=7), rng.normal(size=(2, 7)), rng.integers(1, 50, 7)
     benchmark = Benchmark("texts", "keep", base, {"lora": tuned}, weights)
-    without = np.array([
-        difference(
-            Benchmark("texts", "keep", base[kept], {"lora": tuned[:, kept]}, weights[kept]),
-            "lora",
-        )
-        for kept in (np.arange(7) != item for item in range(7))
-    ])
+    without = np.array(
+        [
+            difference(
+                Benchmark("texts", "keep", base[kept], {"lora": tuned[:, kept]}, weights[kept]),
+                "lora",
+            )
+            for kept in (np.arange(7) != item for item in range(7))
+        ]
+    )
     assert influence_of(benchmark, "lora") == pytest.approx((without.mean() - without) * 6 / 7)
 
 

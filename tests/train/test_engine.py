@@ -63,6 +63,14 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(run: Runner, method: Me
     assert resumed.training()["losses"] == whole.training()["losses"]
 
 
+def test_a_run_with_batches_of_similar_length_resumes_alike(run: Runner, tmp_path: Path) -> None:
+    options = {"train_sampling_strategy": "group_by_length"}
+    whole = run(Lora(r=2), "whole", **options)
+    with pytest.raises(Cut):
+        run(Lora(r=2), "cut", tick=cut_at(5), **options)
+    assert run(Lora(r=2), "cut", **options).training()["losses"] == whole.training()["losses"]
+
+
 def test_a_resumed_run_does_not_repeat_the_steps_before_its_last_state(run: Runner) -> None:
     with pytest.raises(Cut):
         run(Lora(r=2), "cut", tick=cut_at(7))

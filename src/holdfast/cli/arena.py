@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from holdfast.cli.options import described, overrides_from
+from holdfast.cli.options import described, recipe_and_overrides
 from holdfast.core.errors import EXIT_FAULT
 from holdfast.core.recipe import ArenaRecipe, read_recipe
 
@@ -17,7 +17,6 @@ DEMO = Path(__file__).parent.parent / "recipes" / "demo.yaml"
 
 def arena(
     context: typer.Context,
-    recipe: Annotated[Path | None, typer.Argument(help="Recipe in YAML; without one, the built-in demo.")] = None,
     output_dir: Annotated[Path, typer.Option("--output_dir", help="Where everything goes.")] = Path("runs/arena"),
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Runs at a time; one a core, or one a CUDA device.")
@@ -27,15 +26,16 @@ def arena(
 ) -> None:
     """Compare fine-tuning methods at an equal budget: what each gains, and what it forgets.
 
-    Every option of a recipe can be given here too, under its own name: `--methods lora oft --max_steps 100`.
-    `holdfast arena --options` lists them. Without a recipe the built-in miniature is fine-tuned.
+    `holdfast arena [RECIPE.yaml] [--option value ...]`: every option of a recipe can be given here too, under its own
+    name, such as `--methods lora oft --max_steps 100`; `holdfast arena --options` lists them. Without a recipe the
+    built-in demonstration runs.
 
     A comparison that was stopped, or killed, is finished by the same command.
     """
     if options:
         _list_options()
         return
-    overrides = overrides_from(ArenaRecipe, context.args)
+    recipe, overrides = recipe_and_overrides(ArenaRecipe, context.args)
     read = read_recipe(ArenaRecipe, recipe or _default(overrides), overrides)
 
     from holdfast.arena.executor import LocalPool

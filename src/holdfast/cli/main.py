@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 from rich.console import Console
 
@@ -19,6 +18,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+# Some versions of typer bring a click of their own, so that its errors are known by what typer's own derive from.
+CLICK_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("arena", context_settings=PASS_ON)(arena.arena)
 app.command("train", context_settings=PASS_ON)(train.train)
@@ -37,12 +38,12 @@ def main() -> None:
     except HoldfastError as error:
         err.print(f"[red]holdfast:[/red] {error}", soft_wrap=True, markup=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as end:
+    except typer.Exit as end:
         sys.exit(end.exit_code)
-    except click.ClickException as error:
-        err.print(f"[red]holdfast:[/red] {error.format_message()}", soft_wrap=True)
+    except CLICK_ERROR as error:
+        err.print(f"[red]holdfast:[/red] {getattr(error, 'format_message', error.__str__)()}", soft_wrap=True)
         sys.exit(EXIT_USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         err.print("holdfast: stopped; what was finished is kept, the same command goes on from there")
         sys.exit(EXIT_FAULT)
     sys.exit(code or 0)

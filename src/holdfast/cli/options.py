@@ -5,12 +5,23 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_origin
 
 import yaml
 
 from holdfast.core.errors import RecipeError, unknown
 from holdfast.core.recipe import Recipe
+
+
+def recipe_and_overrides(kind: type[Recipe], words: Sequence[str]) -> tuple[Path | None, dict[str, Any]]:
+    """The recipe file, if the first word is no option, and the values given on the command line.
+
+    Raises:
+        RecipeError: If a word belongs to no option, or an option is not one of the recipe's.
+    """
+    first = words[:1] if words and not words[0].startswith("--") else ()
+    return (Path(first[0]) if first else None), overrides_from(kind, words[len(first) :])
 
 
 def overrides_from(kind: type[Recipe], words: Sequence[str]) -> dict[str, Any]:

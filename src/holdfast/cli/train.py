@@ -9,27 +9,26 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from holdfast.cli.options import described, overrides_from
+from holdfast.cli.options import described, recipe_and_overrides
 from holdfast.core.recipe import TrainRecipe, read_recipe
 
 
 def train(
     context: typer.Context,
-    recipe: Annotated[Path | None, typer.Argument(help="Recipe in YAML; options alone will do.")] = None,
     output_dir: Annotated[Path, typer.Option("--output_dir", help="Where the run goes.")] = Path("runs/train"),
     options: Annotated[bool, typer.Option("--options", help="List all options of a recipe, and stop.")] = False,
 ) -> None:
     """Fine-tune a model with one method and keep checkpoints in ordinary adapter or model format.
 
-    Every option of a recipe can be given here: `--method "oft(block_size=16)" --target data.jsonl`.
-    A run that was stopped, or killed, goes on from where it was.
+    `holdfast train [RECIPE.yaml] [--option value ...]`, such as `--method "oft(block_size=16)" --target data.jsonl`;
+    `holdfast train --options` lists them all. A run that was stopped, or killed, goes on from where it was.
     """
     console = Console(highlight=False)
     if options:
         for name, default, meaning in described(TrainRecipe):
             console.print(f"[bold]{name}[/bold] [dim]{default}[/dim]\n    {meaning}")
         return
-    read = read_recipe(TrainRecipe, recipe, overrides_from(TrainRecipe, context.args))
+    read = read_recipe(TrainRecipe, *recipe_and_overrides(TrainRecipe, context.args))
 
     from holdfast.arena.jobs import TrainingItems, opened
     from holdfast.cli.resolve import method_of, tasks_of

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from holdfast.cli.options import overrides_from
+from holdfast.cli.options import recipe_and_overrides
 from holdfast.core.recipe import ArenaRecipe, read_recipe
 
 
-def validate(
-    context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="Recipe in YAML.")],
-) -> None:
-    """Check a recipe before anything runs: options, names, data files, budgets and overlap, all faults at once."""
-    read = read_recipe(ArenaRecipe, recipe, overrides_from(ArenaRecipe, context.args))
+def validate(context: typer.Context) -> None:
+    """Check a recipe before anything runs: options, names, data files, budgets and overlap, all faults at once.
+
+    `holdfast validate [RECIPE.yaml] [--option value ...]`, with the options of `holdfast arena`.
+    """
+    recipe, overrides = recipe_and_overrides(ArenaRecipe, context.args)
+    read = read_recipe(ArenaRecipe, recipe, overrides)
 
     from holdfast.arena.plan import planned
     from holdfast.cli.resolve import contest_of
@@ -32,4 +32,4 @@ def validate(
     for label, settled in plan.entrants.items():
         gap = (settled.trainable_params - settled.asked_params) / settled.asked_params
         console.print(f"[bold]{label}[/bold]: {settled.trainable_params:,} parameters ({gap:+.1%}, {settled.standing})")
-    console.print(f"{recipe} is valid; its key is {read.key()}")
+    console.print(f"{recipe or 'the recipe'} is valid; its key is {read.key()}")

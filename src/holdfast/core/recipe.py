@@ -46,6 +46,7 @@ class TrainingOptions(Recipe):
         max_grad_norm: Gradients are clipped to this norm.
         max_length: Longest training example in tokens; longer ones are cut, and how many is recorded.
         packing: Several examples a row, as TRL packs them.
+        train_sampling_strategy: ``random``, ``sequential``, or ``group_by_length`` for batches with little padding.
         activation_checkpointing: Trade time for memory in training.
         checkpoints: How many checkpoints are kept, at log-spaced steps, the last step among them.
         max_eval_rows: Most rows in a batch of an evaluation.
@@ -70,6 +71,7 @@ class TrainingOptions(Recipe):
     max_grad_norm: float = Field(default=1.0, gt=0)
     max_length: int = Field(default=512, ge=2)
     packing: bool = False
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
     activation_checkpointing: bool = False
     checkpoints: int = Field(default=5, ge=1)
     max_eval_rows: int = Field(default=64, ge=1)
@@ -167,16 +169,29 @@ def read_recipe(kind: type[AnyRecipe], path: Path | None, overrides: Mapping[str
         written = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
     except FileNotFoundError as error:
         raise RecipeError([f"there is no file {path}"], source) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError([f"cannot be read: {error}"], source) from error
     except yaml.YAMLError as error:
         raise RecipeError([f"not YAML: {error}"], source) from error
     if written is None:
         written = {}
     if not isinstance(written, dict):
         raise RecipeError([f"expected options with values, one a line, and found a {type(written).__name__}"], source)
+    options = {**written, **overrides}
     try:
-        return kind.model_validate({**written, **overrides})
+        return kind.model_validate(options)
     except ValidationError as error:
-        raise RecipeError(_faults(kind, error), source) from error
+        raise RecipeError(_all_faults(kind, options, error), source) from error
+
+
+def _all_faults(kind: type[Recipe], options: Mapping[str, Any], error: ValidationError) -> list[str]:
+    """What is wrong with single options, then what is wrong between those options that are right."""
+    faulty = {item["loc"][0] for item in error.errors() if item["loc"]}
+    try:
+        kind.model_validate({name: value for name, value in options.items() if name not in faulty})
+    except ValidationError as further:
+        return [*_faults(kind, error), *(_faults(kind, further) if faulty else ())]
+    return _faults(kind, error)
 
 
 def _faults(kind: type[Recipe], error: ValidationError) -> list[str]:

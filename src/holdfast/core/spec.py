@@ -23,13 +23,22 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
         raise RecipeError([f"'{text}' is not a name with options; write for example oft(block_size=16)"])
     try:
         call = ast.parse(f"f({match['options'] or ''})", mode="eval").body
-        assert isinstance(call, ast.Call), "f(...) parses as a call"
-        options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
+        # An option such as 1)(2 closes the bracket it stands in, and makes of the whole something else than f(...).
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            raise ValueError("brackets are closed before the end")
+        options = {keyword.arg: _literal(keyword) for keyword in call.keywords if keyword.arg}
         if call.args or len(options) != len(call.keywords):
             raise ValueError("options are written name=value")
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, TypeError) as error:
         raise RecipeError([f"the options of '{text}' cannot be read: {error}"]) from error
     return match["name"], options
+
+
+def _literal(option: ast.keyword) -> Any:
+    try:
+        return ast.literal_eval(option.value)
+    except ValueError as error:
+        raise ValueError(f"'{option.arg}' is neither a number, nor a text in quotes, nor another literal") from error
 
 
 def write_spec(name: str, options: dict[str, Any]) -> str:

@@ -94,6 +94,8 @@ def _extend(
     model: PreTrainedModel, begun: Rows | None, rows: Sequence[Ids], pad: int, *, every: bool = False
 ) -> tuple[Rows, Tensor]:
     # Padding stands on the left, so that the last token of every row is in the last column.
+    if begun is None and _learns_prompt(model):
+        begun = _virtual_tokens(model).repeated([len(rows)])
     device, width = model.device, max(map(len, rows))
     ids = torch.full((len(rows), width), pad, device=device)
     present = torch.zeros(len(rows), width, dtype=torch.long, device=device)
@@ -102,7 +104,8 @@ def _extend(
         present[i, width - len(row) :] = 1
     mask = present if begun is None else torch.cat([begun.mask, present], dim=1)
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -width:]
-    out = model(
+    # Virtual tokens are among the rows begun with; peft would put them before the new tokens once more.
+    out = (model.get_base_model() if _learns_prompt(model) else model)(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
@@ -111,3 +114,18 @@ def _extend(
         logits_to_keep=0 if every else 1,
     )
     return Rows(out.past_key_values, mask, out.logits[:, -1].float()), out.logits
+
+
+def _learns_prompt(model: PreTrainedModel) -> bool:
+    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
+
+
+def _virtual_tokens(model: Any) -> Rows:
+    """What prompt learning puts before every row: trained keys and values, or trained embeddings that are run here."""
+    cache = model.get_prompt(batch_size=1)
+    if isinstance(cache, Tensor):
+        cache = model.get_base_model()(inputs_embeds=cache.to(model.dtype), use_cache=True).past_key_values
+    width = cache.get_seq_length()
+    return Rows(
+        cache, torch.ones(1, width, dtype=torch.long, device=model.device), torch.empty(1, 0, device=model.device)
+    )

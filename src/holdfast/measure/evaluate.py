@@ -51,7 +51,10 @@ def evaluate(
         if not examples:
             raise BadData(f"task '{name}' has no item on split '{split}'")
         ask = {"generate": _generated, "choose": _chosen, "read": _read}[task.ask]
-        scored.append(ask(name, task, examples, model, tokenizer, base, max_rows, max_tokens, tick))
+        try:
+            scored.append(ask(name, task, examples, model, tokenizer, base, max_rows, max_tokens, tick))
+        except BadData as error:
+            raise BadData(f"task '{name}': {error}") from error
     return PointScores(split=split, tasks=tuple(scored))
 
 

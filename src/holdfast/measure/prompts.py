@@ -65,15 +65,20 @@ def common_length(one: Sequence[int], other: Sequence[int]) -> int:
     return min(len(one), len(other))
 
 
-def check_length(task: str, longest: int, limit: int | None) -> None:
+def check_length(purpose: str, longest: int, limit: int | None) -> None:
     """Refuse prompts that the model cannot read to their end.
+
+    Args:
+        purpose: What the prompts are for, as the end of a sentence.
+        longest: Tokens of the longest prompt with its answer.
+        limit: Most tokens that the model reads, if there is a limit.
 
     Raises:
         BadData: If one is too long; nothing is ever cut off without a word.
     """
     if limit is not None and longest > limit:
         raise BadData(
-            f"task '{task}': its longest prompt with answer has {longest} tokens and the model reads {limit}; "
+            f"the longest prompt {purpose} has {longest} tokens with its answer, and the model reads {limit}; "
             "shorten the prompts or leave them out"
         )
 

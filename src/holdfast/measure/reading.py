@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from holdfast.core.errors import BadData
 from holdfast.core.task import Example
 from holdfast.measure.cached import buckets
 from holdfast.measure.prompts import Ids, with_completions
@@ -59,6 +60,9 @@ def read(
         max_rows: Most rows in a batch.
         max_tokens: Most tokens in a batch.
         tick: Told how many windows were read.
+
+    Raises:
+        BadData: If a text has no token that follows another.
     """
     limit = getattr(model.config, "max_position_embeddings", max_length)
     windows = [
@@ -82,6 +86,8 @@ def _windows(tokenizer: PreTrainedTokenizerBase, example: Example, width: int) -
     """Windows of a text, each with the position of the first token that is counted; position 0 has no prediction."""
     asked = with_completions(tokenizer, example, [example.answer])
     ids, start = asked.prompt + asked.completions[0], max(1, len(asked.prompt))
+    if start >= len(ids):
+        raise BadData(f"'{example.id}' is too short to be read: it has no token that follows another; leave it out")
     if len(ids) <= width:
         return [(ids, start)]
     step = width - 1
@@ -114,7 +120,8 @@ def _batch(
 
 def _logits(model: PreTrainedModel, ids: Int[Tensor, "rows width"]) -> Float[Tensor, "rows width-1 vocabulary"]:
     logits: Tensor = model(input_ids=ids, use_cache=False).logits
-    return logits[:, :-1]
+    # Prompt learning answers for its virtual tokens too, which come first.
+    return logits[:, -ids.shape[1] : -1]
 
 
 def _per_token(

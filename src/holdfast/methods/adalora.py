@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 from holdfast.core.errors import HoldfastError
 from holdfast.methods.adapter import AdapterAttachment, AdapterMethod, linears
 
-
 AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What peft's allocator of ranks remembers of every tensor."""
 
@@ -37,6 +36,7 @@ class AdaLora(AdapterMethod):
 
     name: ClassVar[str] = "adalora"
     knob: ClassVar[str | None] = "init_r"
+    may_be_0: ClassVar[tuple[str, ...]] = ("warmup_frac", "settle_frac", "orthogonality")
 
     init_r: int = 12
     target_r: int | None = None
@@ -55,7 +55,8 @@ class AdaLora(AdapterMethod):
             tfinal=0,
             deltaT=1,
             total_step=1,
-            orth_reg_weight=self.orthogonality,
+            # The attachment's penalty; peft would add its own, a second time, to losses that the model works out.
+            orth_reg_weight=0.0,
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
@@ -95,9 +96,7 @@ class AdaLoraAttachment(AdapterAttachment):
     def state(self) -> Mapping[str, Tensor]:
         """The moving averages from which ranks are allotted, and the ranks allotted so far."""
         allocator = self.model.base_model.rankallocator
-        averages = {
-            f"{kind}/{name}": tensor for kind in AVERAGES for name, tensor in getattr(allocator, kind).items()
-        }
+        averages = {f"{kind}/{name}": tensor for kind in AVERAGES for name, tensor in getattr(allocator, kind).items()}
         pattern = self.model.peft_config["default"].rank_pattern or {}
         return {**averages, **{f"rank_pattern/{name}": torch.tensor(kept) for name, kept in pattern.items()}}
 

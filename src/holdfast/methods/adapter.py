@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from holdfast.algebra.delta import Delta
 from holdfast.algebra.low_rank import LowRank
 from holdfast.core.spec import spec_of
-from holdfast.weights.adapter import count, load_tensors, trainable_tensors, unloaded, update_of
+from holdfast.weights.adapter import count, load_tensors, trainable_tensors, unloaded, update_of, whole_on_error
 from holdfast.weights.attachment import Hookless
 from holdfast.weights.path import OwnLine
 from holdfast.weights.quiet import quiet
@@ -34,6 +34,7 @@ class AdapterMethod(ABC):
     knob: ClassVar[str | None] = "r"
     moves_base: ClassVar[bool] = False
     served_as: ClassVar[str] = "merged"
+    may_be_0: ClassVar[tuple[str, ...]] = ("dropout",)
 
     @abstractmethod
     def config(self, model: PreTrainedModel) -> PeftConfig:
@@ -72,13 +73,15 @@ class AdapterMethod(ABC):
         yield from range(1, min(min(linear.weight.shape) for _, linear in linears(model)) + 1)
 
     def faults(self) -> tuple[str, ...]:
-        """Options that no model can take; values that are numbers must be positive."""
-        options = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
-        return tuple(
-            f"{self.name}: {option}={value} must be above 0"
-            for option, value in options
-            if isinstance(value, int | float) and not isinstance(value, bool) and "dropout" not in option and value <= 0
-        )
+        """Options that no model can take; values that are numbers must be positive, or 0 where that switches it off."""
+        faults = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value, may_be_0 = getattr(self, field.name), field.name in self.may_be_0
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if value < 0 or (value == 0 and not may_be_0):
+                faults.append(f"{self.name}: {field.name}={value} must be {'at least' if may_be_0 else 'above'} 0")
+        return tuple(faults)
 
 
 class AdapterAttachment(Hookless):
@@ -93,7 +96,8 @@ class AdapterAttachment(Hookless):
     def __init__(self, model: PreTrainedModel, config: PeftConfig, *, moves_base: bool = False) -> None:
         self._flags = {name: tensor.requires_grad for name, tensor in model.named_parameters()}
         self._kept = {name: tensor.detach().clone() for name, tensor in model.named_parameters()} if moves_base else {}
-        self._model = get_peft_model(model, copy.deepcopy(config))
+        with quiet(), whole_on_error(model):
+            self._model = get_peft_model(model, copy.deepcopy(config))
         self._initial = {name: tensor.detach().clone() for name, tensor in self.trainable().items()}
 
     @property
@@ -115,7 +119,8 @@ class AdapterAttachment(Hookless):
         return OwnLine(self._initial, final, self._made_by)
 
     def save(self, folder: Folder) -> None:
-        self._model.save_pretrained(str(folder))
+        with quiet():
+            self._model.save_pretrained(str(folder))
 
     def detach(self) -> nn.Module:
         base = unloaded(self._model)
@@ -152,7 +157,7 @@ class ConvertedAttachment(AdapterAttachment):
         return Update({name: _against(change, self._start[name]) for name, change in super().update().items()})
 
     def save(self, folder: Folder) -> None:
-        with tempfile.TemporaryDirectory() as fresh:
+        with tempfile.TemporaryDirectory() as fresh, quiet():
             # peft rewrites the configuration in the folder of the untrained adapter: it works on a copy.
             shutil.copytree(self._fresh, fresh, dirs_exist_ok=True)
             self._model.save_pretrained(str(folder), path_initial_model_for_weight_conversion=fresh)

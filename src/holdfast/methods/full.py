@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 from holdfast.algebra.delta import Dense, exact
 from holdfast.weights.attachment import Hookless
 from holdfast.weights.path import DenseLine
+from holdfast.weights.quiet import quiet
 from holdfast.weights.update import Update
-
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -99,8 +99,13 @@ class FullAttachment(Hookless):
         assert isinstance(self._model, PreTrainedModel), "models are opened by transformers"
         # Tied tensors are listed once, as they were before the precision was changed.
         buffers = {name: tensor for name, tensor in self._model.state_dict().items() if name not in self._tied()}
-        stored = {name: tensor.detach().to(self._dtypes[name]) for name, tensor in self.trainable().items()}
-        self._model.save_pretrained(folder, state_dict={**buffers, **stored})
+        stored = {name: tensor.detach().to(self._dtypes[name]) for name, tensor in self._model.named_parameters()}
+        dtype = self._model.config.dtype
+        with quiet():
+            self._model.save_pretrained(folder, state_dict={**buffers, **stored})
+        # transformers notes the precision of training, in the folder and in the model.
+        self._model.config.dtype = dtype
+        self._model.config.save_pretrained(folder)
 
     def _tied(self) -> set[str]:
         """Names of all parameters, those that are tied to another one included."""

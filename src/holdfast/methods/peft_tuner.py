@@ -101,8 +101,12 @@ class PeftTuner(AdapterMethod):
         if knob is None or knob in self.options:
             yield self
             return
-        for value in super().knob_values(model):
-            yield replace(self, options=MappingProxyType({**self.options, knob: value}))
+        first, *others = (
+            replace(self, options=MappingProxyType({**self.options, knob: value})) for value in self.knob_values(model)
+        )
+        # Some knobs say how much is kept still, and a larger value trains less.
+        falls = bool(others) and others[-1].parameters(model) < first.parameters(model)
+        yield from reversed([first, *others]) if falls else [first, *others]
 
     def faults(self) -> tuple[str, ...]:
         known = {kind.value.lower() for kind in PEFT_TYPE_TO_CONFIG_MAPPING}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import constants as hub
@@ -19,6 +20,9 @@ from holdfast.weights.quiet import quiet
 from holdfast.weights.shards import Shards
 
 MINIATURE = "miniature"
+FAULTS = (OSError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError)
+"""What transformers raises for files that are missing, damaged, or do not belong together."""
+
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
@@ -92,15 +96,18 @@ def open_base(
     if Path(where).is_dir():
         check_folder(Path(where), allow_pickle=allow_pickle)
     tokenizer = _opened(lambda: AutoTokenizer.from_pretrained(where, trust_remote_code=trust_remote_code), name)
-    model = _opened(
+    model, found = _opened(
         lambda: AutoModelForCausalLM.from_pretrained(
             where,
             dtype=dtype_of_choice(dtype, device),
             trust_remote_code=trust_remote_code,
             use_safetensors=None if allow_pickle else True,
+            ignore_mismatched_sizes=True,  # seen to below, with the name of the tensor
+            output_loading_info=True,
         ),
         name,
     )
+    _check_complete(name, found)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.to(device).eval()
@@ -145,6 +152,23 @@ def check_folder(folder: Path, *, allow_pickle: bool = False) -> None:
             raise
 
 
+def _check_complete(name: str, found: dict[str, Any]) -> None:
+    """Refuse what transformers fills with random numbers: tensors that are missing, or shaped otherwise."""
+    lost = sorted(found["missing_keys"])
+    if lost:
+        raise DamagedCheckpoint(
+            f"'{name}' lacks '{lost[0]}' ({len(lost)} in all), which its config.json asks for; "
+            "copy or download it again"
+        )
+    odd = sorted(found["mismatched_keys"])
+    if odd:
+        tensor, stored, wanted = odd[0]
+        raise DamagedCheckpoint(
+            f"'{name}' holds '{tensor}' in shape {tuple(stored)}, and its config.json asks for {tuple(wanted)}; "
+            "do the two belong together?"
+        )
+
+
 Opened = TypeVar("Opened")
 
 
@@ -152,14 +176,16 @@ def _opened(opening: Callable[[], Opened], name: str) -> Opened:
     try:
         with quiet():
             return opening()
-    except (OSError, ValueError) as error:
-        text = str(error)
+    except FAULTS as error:
+        text = str(error) or type(error).__name__
         if "trust_remote_code" in text or "custom code" in text:
             raise UnsafeFile(
                 f"'{name}' needs code of its own to be opened; read that code, then pass --trust_remote_code"
             ) from error
         if Path(name).exists() or name == MINIATURE:
             raise DamagedCheckpoint(f"'{name}' cannot be opened: {text}") from error
+        if not isinstance(error, OSError | ValueError):
+            raise
         if hub.is_offline_mode():
             raise ModelNotFound(
                 f"'{name}' is no folder here and is not in the local cache, and the hub is switched off by "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from holdfast.report.comparison import Comparison, Span
@@ -12,7 +11,7 @@ from holdfast.report.hover import told
 from holdfast.report.labels import placed
 from holdfast.report.palette import FAINT, HAIR, INK, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
-from holdfast.report.wording import SCORES, listed, number, typeset
+from holdfast.report.wording import SCORES, listed, markup, number, typeset
 
 Figure = dict[str, Any]
 """A figure as plotly reads it: data and layout."""
@@ -20,12 +19,12 @@ Figure = dict[str, Any]
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 WIDTH, HEIGHT = 1160, 640
 LEFT, RIGHT, TOP, BOTTOM = 74, 18, 18, 62
-COURSE_HEIGHT, LEGEND_ROW, LEGEND_WIDTH = 430, 22, 150
+COURSE_HEIGHT, LEGEND_ROW, LEGEND_SAMPLE = 430, 22, 62
 PANEL = 0.46
 """Width of each of the two panels as a share of the drawing."""
 
-LETTER, ROW = 6.9, 15.0
-"""Width of a letter and height of a line of the names beside the dots, in pixels."""
+LETTER, BOLD, ROW = 6.7, 1.08, 15.0
+"""Of the names beside the dots: width of a letter in pixels, by what a bold one is wider, height of a line."""
 
 
 def tradeoff_chart(comparison: Comparison) -> Figure | None:
@@ -47,9 +46,9 @@ def tradeoff_chart(comparison: Comparison) -> Figure | None:
         **_layout(WIDTH, HEIGHT),
         "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
         "showlegend": False,
-        "xaxis": {**_axis(escape(kept) + better), "range": plane.kept_range},
+        "xaxis": {**_axis(markup(kept) + better), "range": plane.kept_range},
         # The title of this axis is turned, and its arrow with it.
-        "yaxis": {**_axis(escape(target) + better), "range": plane.target_range},
+        "yaxis": {**_axis(markup(target) + better), "range": plane.target_range},
         "shapes": _crosshair(plane.base),
         "annotations": _names(everybody, plane),
     }
@@ -62,6 +61,7 @@ def course_chart(comparison: Comparison) -> Figure | None:
     if not course.lines:
         return None
     height = max(COURSE_HEIGHT, LEGEND_ROW * len(course.lines) + 110)
+    legend = LEGEND_SAMPLE + LETTER * max(len(line.point.name) for line in course.lines)
     panels = (("x", "y", "kept"), ("x2", "y2", "target"))
     ordered = sorted(course.lines, key=lambda line: -line.kept[-1])
     traces = [
@@ -69,12 +69,12 @@ def course_chart(comparison: Comparison) -> Figure | None:
     ]
     layout = {
         **_layout(WIDTH, height),
-        "margin": {"l": 60, "r": LEGEND_WIDTH, "t": 44, "b": 56},
+        "margin": {"l": 60, "r": legend, "t": 44, "b": 56},
         "xaxis": {**_axis("optimizer step"), **_steps(course), "domain": [0.0, PANEL], "anchor": "y"},
         "xaxis2": {**_axis("optimizer step"), **_steps(course), "domain": [1.0 - PANEL, 1.0], "anchor": "y2"},
         "yaxis": {**_axis(""), "anchor": "x"},
         "yaxis2": {**_axis(""), "anchor": "x2"},
-        "legend": {"x": 1.015, "y": 1.0, "yanchor": "top", "tracegroupgap": 0, "itemsizing": "trace"},
+        "legend": {"x": 1.015, "y": 1.0, "yanchor": "top", "tracegroupgap": 0},
         "shapes": _levels(course),
         "annotations": [
             _heading(0.0, f"kept: {SCORES[comparison.forgetting_unit]}"),
@@ -146,7 +146,7 @@ def _dot(dot: Dot, look: Look, text: str) -> Figure:
     solid = dot.point.ranked
     return {
         "type": "scatter",
-        "name": escape(dot.point.name),
+        "name": markup(dot.point.name),
         "x": [dot.kept],
         "y": [dot.target],
         "mode": "markers",
@@ -198,13 +198,14 @@ def _names(dots: Sequence[Dot], plane: Plane) -> list[dict[str, Any]]:
         (left, y), (right, _) = (pixel(end, dot.target) for end in dot.kept_span)
         (x, bottom), (_, top) = (pixel(dot.kept, end) for end in dot.target_span)
         bars += [(left, y - 1, right, y + 1), (x - 1, top, x + 1, bottom)]
-    sizes = [(LETTER * len(dot.point.name) + 6, ROW) for dot in dots]
+    letters = [LETTER * (BOLD if dot.point.on_frontier else 1.0) for dot in dots]
+    sizes = [(letter * len(dot.point.name) + 6, ROW) for letter, dot in zip(letters, dots, strict=True)]
     places = placed(middles, sizes, bars, (across, upright))
     return [
         {
             "x": dot.kept,
             "y": dot.target,
-            "text": f"<b>{escape(dot.point.name)}</b>" if dot.point.on_frontier else escape(dot.point.name),
+            "text": f"<b>{markup(dot.point.name)}</b>" if dot.point.on_frontier else markup(dot.point.name),
             "showarrow": place.led,
             "captureevents": False,
             **({"ax": place.right, "ay": place.down} if place.led else {"xshift": place.right, "yshift": -place.down}),
@@ -221,7 +222,7 @@ def _names(dots: Sequence[Dot], plane: Plane) -> list[dict[str, Any]]:
 
 def _course(line: Line, look: Look, xaxis: str, yaxis: str, which: str) -> Figure:
     values = line.kept if which == "kept" else line.target
-    name = escape(line.point.name)
+    name = markup(line.point.name)
     texts = [
         f"<b>{name}</b><br>{'untouched base' if step == 0 else f'step {step:,}'}<br>{which} {typeset(number(value))}"
         for step, value in zip(line.steps, values, strict=True)

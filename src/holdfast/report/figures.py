@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.metrics.tradeoff import BASE
 from holdfast.report.comparison import Comparison
@@ -12,7 +12,7 @@ from holdfast.report.course import Line, course_of
 from holdfast.report.labels import placed
 from holdfast.report.palette import FAINT, HAIR, INK, PALE, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
-from holdfast.report.wording import SCORES, listed, typeset
+from holdfast.report.wording import SCORES, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,11 +27,11 @@ COURSE_SIZE, LEGEND_ROW = (7.0, 2.7), 0.135
 """Inches; the height of a row of the legend too."""
 
 TEXT, SMALL = 8.0, 7.0
-LETTER, ROW = 4.5, 9.5
-"""Width of a letter and height of a line of the names beside the dots, in points."""
+LETTER, BOLD, ROW = 4.7, 1.15, 9.5
+"""Of the names beside the dots: width of a letter in points, by what a bold one is wider, height of a line."""
 
 DASHES: Final = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-SETTINGS: Final = {
+SETTINGS: Final[dict[Any, Any]] = {
     "font.size": TEXT,
     "text.parse_math": False,
     "text.color": INK,
@@ -53,16 +53,15 @@ SETTINGS: Final = {
 }
 
 
-def figures(comparison: Comparison) -> dict[str, bytes]:
-    """File name -> content; what there is nothing to draw for is left out."""
+def figures(comparison: Comparison) -> dict[str, bytes | None]:
+    """File name -> content, or nothing where there is nothing to draw."""
     import matplotlib
 
     with matplotlib.rc_context(SETTINGS):
         drawn = {"trade-off": tradeoff_figure(comparison), "retention": retention_figure(comparison)}
         return {
-            f"{name}.{kind}": _saved(figure, kind)
+            f"{name}.{kind}": None if figure is None else _saved(figure, kind)
             for name, figure in drawn.items()
-            if figure is not None
             for kind in ("png", "pdf")
         }
 
@@ -82,8 +81,8 @@ def tradeoff_figure(comparison: Comparison) -> Figure | None:
     if plane.stairs:
         axes.fill(*zip(*plane.stairs, corner, strict=True), color=SHADE, linewidth=0, zorder=0.5)
         axes.plot(*zip(*plane.stairs, strict=True), color=FAINT, linewidth=1.1, zorder=1.6)
-    for mark in (axes.axhline, axes.axvline):
-        mark(plane.base.target if mark == axes.axhline else plane.base.kept, color=SOFT, linewidth=0.7, linestyle=":")
+    axes.axhline(plane.base.target, color=SOFT, linewidth=0.7, linestyle=":")
+    axes.axvline(plane.base.kept, color=SOFT, linewidth=0.7, linestyle=":")
     for name, path in plane.paths.items():
         style = DASHES[look[name].dash]
         axes.plot(*zip(*path, strict=True), color=look[name].colour, alpha=0.3, linewidth=0.8, linestyle=style)
@@ -116,7 +115,8 @@ def retention_figure(comparison: Comparison) -> Figure | None:
     for axes, level, unit in levels:
         if level is not None:
             axes.axhline(level, color=SOFT, linewidth=0.7, linestyle=":")
-        axes.set_title(f"{'kept' if axes is kept else 'learned'}: {SCORES[unit]}", fontsize=TEXT, color=SOFT, loc="left")
+        what = "kept" if axes is kept else "learned"
+        axes.set_title(f"{what}: {SCORES[unit]}", fontsize=TEXT, color=SOFT, loc="left")
         axes.set_xlabel("optimizer step", labelpad=3)
         axes.set_xticks(list(course.ticks.values()), [f"{step:,}" for step in course.ticks])
     handles, names = kept.get_legend_handles_labels()
@@ -128,7 +128,7 @@ def _saved(figure: Figure, kind: str) -> bytes:
     # Without dates, so that the same numbers give the same file.
     dates = {"CreationDate": None, "ModDate": None} if kind == "pdf" else {}
     file = BytesIO()
-    figure.savefig(file, format=kind, dpi=DPI, metadata=dates, facecolor=WHITE)
+    figure.savefig(file, format=kind, dpi=DPI, metadata=dates, facecolor=WHITE, bbox_inches="tight", pad_inches=0.04)
     return file.getvalue()
 
 
@@ -151,6 +151,8 @@ def _draw(axes: Axes, dot: Dot, look: Look) -> None:
 
 def _name(axes: Axes, dots: Sequence[Dot], plane: Plane) -> None:
     """The names beside the dots, placed for the size that the figure has."""
+    from matplotlib.patheffects import withStroke
+
     (left, right), (bottom, top) = plane.kept_range, plane.target_range
     across, upright = PLANE_SIZE[0] * PLANE_BOX[2] * INCH, PLANE_SIZE[1] * PLANE_BOX[3] * INCH
 
@@ -160,7 +162,8 @@ def _name(axes: Axes, dots: Sequence[Dot], plane: Plane) -> None:
     bars = [(*at(dot.kept_span[0], dot.target), *at(dot.kept_span[1], dot.target)) for dot in dots]
     bars += [(*at(dot.kept, dot.target_span[1]), *at(dot.kept, dot.target_span[0])) for dot in dots]
     bars = [(x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5) for x0, y0, x1, y1 in bars]
-    sizes = [(LETTER * len(dot.point.name) + 3, ROW) for dot in dots]
+    letters = [LETTER * (BOLD if dot.point.on_frontier else 1.0) for dot in dots]
+    sizes = [(letter * len(dot.point.name) + 3, ROW) for letter, dot in zip(letters, dots, strict=True)]
     places = placed([at(dot.kept, dot.target) for dot in dots], sizes, bars, (across, upright), scale=0.6)
     for dot, place in zip(dots, places, strict=True):
         axes.annotate(
@@ -174,6 +177,7 @@ def _name(axes: Axes, dots: Sequence[Dot], plane: Plane) -> None:
             fontweight="bold" if dot.point.on_frontier else "normal",
             color=INK if dot.point.ranked else SOFT,
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.6, "shrinkB": 4} if place.led else None,
+            path_effects=[withStroke(linewidth=2, foreground=WHITE)],
             zorder=5,
         )
 
@@ -182,7 +186,7 @@ def _plot(axes: Axes, line: Line, values: Sequence[float], look: Look) -> None:
     axes.plot(
         line.places,
         values,
-        label=typeset(line.point.name),
+        label=line.point.name,
         color=look.colour,
         linewidth=1.2 if line.point.ranked else 0.8,
         linestyle=DASHES[look.dash],

@@ -108,7 +108,7 @@ def _columns(comparison: Comparison) -> tuple[HeatColumn, ...]:
     wanted = [(t.task, t.role, t.unit) for role in ("learn", "keep") for t in tasks if t.role == role]
     wanted.sort(key=lambda column: (column[1] == "keep", column[2] != "frac"))
     wanted += [(task, "keep", KL) for task in kl]
-    before = [("", "", ""), *wanted[:-1]]
+    before = [("", "", ""), *wanted][: len(wanted)]
     return tuple(
         HeatColumn(task, role, scale, first=(role, scale) != past[1:])
         for (task, role, scale), past in zip(wanted, before, strict=True)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 from textwrap import wrap
 
 from holdfast.metrics.tradeoff import BASE
 from holdfast.report.comparison import Comparison, PointResult, Span, TaskResult
+from holdfast.report.palette import SOFT
 from holdfast.report.wording import (
     counted,
     divergence,
     gap,
+    markup,
     measured,
     number,
     p_value,
     signed,
     sized,
     span,
+    tries_of,
     typeset,
 )
 
@@ -37,15 +39,15 @@ def _head(point: PointResult) -> Iterable[str]:
         yield "<b>the untouched base</b>"
         return
     apart = "" if point.ranked else f" (shown apart: {point.standing})"
-    yield f"<b>{escape(point.name)}</b>{apart}"
+    yield f"<b>{markup(point.name)}</b>{apart}"
     if point.setting != point.name:
-        yield from (escape(line) for line in wrap(point.setting, WIDTH))
+        yield from (markup(line) for line in wrap(point.setting, WIDTH))
     if point.budget_gap_frac is not None:
         yield _line("parameters", f"{point.trainable_params:,} ({gap(point.budget_gap_frac)}, {point.standing})")
     if point.learning_rate is not None:
         unspent = f", {point.unspent_tries} unspent" if point.unspent_tries else ""
-        tries = "1 try" if point.tries == 1 else f"{point.tries} tries"
-        yield _line("learning rate", f"{point.learning_rate:g} ({tries}{unspent}), {counted(point.seeds, 'seed')}")
+        yield _line("learning rate", f"{point.learning_rate:g} ({tries_of(point)}{unspent})")
+        yield _line("seeds", f"{point.seeds}")
 
 
 def _result(point: PointResult, comparison: Comparison) -> Iterable[str]:
@@ -62,11 +64,9 @@ def _result(point: PointResult, comparison: Comparison) -> Iterable[str]:
         yield _line("P(non-dominated)", number(point.non_dominated_frac, 2))
     if point.versus_lora is not None:
         versus = point.versus_lora
-        yield _line("gain against lora", f"{signed(versus.gain)} {span(versus.gain_interval)}, {p_value(versus.gain_p)}")
-        yield _line(
-            "forgetting against lora",
-            f"{signed(versus.forgetting)} {span(versus.forgetting_interval)}, {p_value(versus.forgetting_p)}",
-        )
+        yield _line("gain against lora", _difference(versus.gain, versus.gain_interval, versus.gain_p))
+        lost = _difference(versus.forgetting, versus.forgetting_interval, versus.forgetting_p)
+        yield _line("forgetting against lora", lost)
 
 
 def _tasks(point: PointResult) -> Iterable[str]:
@@ -94,9 +94,13 @@ def _change_of(task: TaskResult) -> str:
     return f"{signed(task.change)} {span(task.change_interval)}{unit}"
 
 
+def _difference(value: float, interval: Span, p: float) -> str:
+    return f"{signed(value)} {span(interval)}, {p_value(p)}"
+
+
 def _over(interval: Span | None) -> str:
     return "" if interval is None else f"; over seeds {span(interval)}"
 
 
 def _line(name: str, value: str) -> str:
-    return f'<span style="color:#5b6570">{escape(name)}</span>  {escape(typeset(value))}'
+    return f'<span style="color:{SOFT}">{markup(name)}</span>  {markup(typeset(value))}'

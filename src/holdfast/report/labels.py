@@ -121,4 +121,5 @@ def _shared(one: Boxes, other: Boxes) -> Float[np.ndarray, "one other"]:
 
 def _outside(box: Boxes, frame: Pair) -> Float[np.ndarray, " boxes"]:
     beyond: Float[np.ndarray, " boxes"] = np.clip(-box[:, :2], 0.0, None).sum(axis=1)
-    return beyond + np.clip(box[:, 2:] - np.array(frame), 0.0, None).sum(axis=1)
+    beyond += np.clip(box[:, 2:] - np.array(frame), 0.0, None).sum(axis=1)
+    return beyond

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.metrics.tradeoff import BASE
 from holdfast.report.comparison import Comparison, PointResult, Span
 from holdfast.report.table import ordered
-from holdfast.report.wording import divergence, gap, number, p_value, signed, sized, span, typeset
+from holdfast.report.wording import divergence, gap, number, p_value, signed, sized, span, tries_of, typeset
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,11 @@ def _settled(point: PointResult) -> list[Cell]:
         return [Cell(), Cell()]
     standing = point.standing or ""
     below = (gap(point.budget_gap_frac), standing) if point.budget_gap_frac is not None else (standing,)
-    tries = "1 try" if point.tries == 1 else f"{point.tries} tries"
     unspent = (f"{point.unspent_tries} unspent",) if point.unspent_tries else ()
     rate = "none" if point.learning_rate is None else f"{point.learning_rate:g}"
     return [
         Cell(f"{point.trainable_params:,}", tuple(map(typeset, below)), point.trainable_params),
-        Cell(rate, (tries, *unspent), point.learning_rate),
+        Cell(rate, (tries_of(point), *unspent), point.learning_rate),
     ]
 
 
@@ -133,11 +132,12 @@ def _versus(point: PointResult) -> list[Cell]:
 
 
 def _cost(point: PointResult) -> list[Cell]:
-    step, trained, stored = point.step_time_rel_lora, point.trainable_bytes, point.stored_bytes
+    step, memory = point.step_time_rel_lora, point.peak_memory_bytes
+    trained, stored = point.trainable_bytes, point.stored_bytes
     beside = () if trained is None else (f"{sized(trained)} trained",)
     return [
         Cell() if step is None else Cell(f"{step:.2f}\N{MULTIPLICATION SIGN}", (), step),
-        Cell() if point.peak_memory_bytes is None else Cell(sized(point.peak_memory_bytes), (), point.peak_memory_bytes),
+        Cell() if memory is None else Cell(sized(memory), (), memory),
         Cell("" if stored is None else sized(stored), beside, stored),
         Cell() if point.served_as is None else Cell(point.served_as, (), point.served_as),
     ]

@@ -20,7 +20,7 @@ from holdfast.report.wording import base_name, counted, listed, scales, typeset
 
 def page(comparison: Comparison) -> str:
     """The page as HTML; plotly.js, 5 MB, is part of it."""
-    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("holdfast.report"),
@@ -52,7 +52,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "ledger": ledger_of(comparison),
         "scales": scales(comparison),
         "over_seeds": any(point.gain_seed_interval for point in comparison.points),
-        "recipe": yaml.safe_dump(comparison.recipe, sort_keys=False, allow_unicode=True, width=100),
+        "recipe": yaml.safe_dump(comparison.recipe, sort_keys=False, allow_unicode=True, default_flow_style=None),
     }
 
 

@@ -22,7 +22,7 @@ def publish(comparison: Comparison, folder: Path) -> Path:
 
     Args:
         comparison: What is reported.
-        folder: Where; files of an earlier report are replaced.
+        folder: Where; files of an earlier report are replaced, figures without anything to draw are removed.
 
     Returns:
         The page.
@@ -35,7 +35,10 @@ def publish(comparison: Comparison, folder: Path) -> Path:
         PAGE: page(comparison),
     }
     for name, content in figures(comparison).items():
-        _replace(folder / FIGURES / name, content)
+        if content is None:
+            (folder / FIGURES / name).unlink(missing_ok=True)
+        else:
+            _replace(folder / FIGURES / name, content)
     for name, text in texts.items():
         _replace(folder / name, text.encode())
     return folder / PAGE
@@ -48,7 +51,7 @@ def _replace(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(name).chmod(0o644)  # temporary files are private; this one becomes an ordinary file
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

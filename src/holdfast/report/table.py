@@ -110,7 +110,8 @@ def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
 
 
 def _width(rows: Sequence[dict[str, str]], columns: Iterable[str]) -> int:
-    return sum(max(cell_len(text) for text in (column, *(cells[column] for cells in rows))) + BETWEEN for column in columns)
+    widest = (max(cell_len(text) for text in (column, *(cells[column] for cells in rows))) for column in columns)
+    return sum(width + BETWEEN for width in widest)
 
 
 def _title(comparison: Comparison) -> str:

@@ -52,14 +52,17 @@ def _gained(comparison: Comparison, ranked: Sequence[PointResult]) -> Iterable[s
     if not ranked:
         yield "No method at the budget has a result."
     elif not winners:
-        subject = "no method at the budget" if len(ranked) > 1 else f"{ranked[0].name}, the only method at the budget,"
-        yield f"On {target}, {subject} {'gained' if len(ranked) > 1 else 'did not gain'} beyond the noise of measurement."
+        nobody = f"{ranked[0].name}, the only method at the budget, did not gain"
+        nobody = "no method at the budget gained" if len(ranked) > 1 else nobody
+        yield f"On {target}, {nobody} beyond the noise of measurement."
     elif len(ranked) == 1:
-        yield f"On {target}, {winners[0].name}, the only method at the budget, gained {_amount(winners[0], comparison)}."
-        yield f"It {_loss(winners[0])}."
+        only = winners[0]
+        yield f"On {target}, {only.name}, the only method at the budget, gained {_amount(only, comparison)}."
+        yield f"It {_loss(only)}."
     else:
         best, mildest = winners[0], min(winners, key=_forgetting)
-        share = f"all {len(ranked)}" if len(winners) == len(ranked) else f"{len(winners)} of {len(ranked)}"
+        everybody = "both" if len(ranked) == 2 else f"all {len(ranked)}"
+        share = everybody if len(winners) == len(ranked) else f"{len(winners)} of {len(ranked)}"
         yield (
             f"On {target}, {share} methods at the budget gained beyond the noise of measurement; the largest gain "
             f"measured is that of {best.name}, {_amount(best, comparison)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 from pathlib import PurePosixPath, PureWindowsPath
 
 from holdfast.metrics.interval import Interval
@@ -91,6 +92,11 @@ def scales(comparison: Comparison) -> str:
     return f"Gain and forgetting are {gain}" if gain == forgetting else f"Gain is {gain}, forgetting {forgetting}"
 
 
+def tries_of(point: PointResult) -> str:
+    """How many learning rates were tried."""
+    return "1 try" if point.tries == 1 else f"{point.tries} tries"
+
+
 def base_name(base: str) -> str:
     """A base as people call it: its hub id, or the last part of its folder."""
     path = PureWindowsPath(base) if "\\" in base else PurePosixPath(base)
@@ -103,6 +109,11 @@ def divergence(point: PointResult) -> tuple[float, Span | None] | None:
     if not texts:
         return None
     return sum(value for value, _ in texts) / len(texts), texts[0][1] if len(texts) == 1 else None
+
+
+def markup(text: str) -> str:
+    """The same for plotly, which takes some HTML for markup and leaves quotes alone."""
+    return escape(text, quote=False)
 
 
 def typeset(text: str) -> str:

@@ -87,8 +87,8 @@ class RunFolder:
 
     def checkpoints(self) -> dict[int, Path]:
         """Checkpoints that are there, by step, ascending."""
-        folders = sorted((self.path / "checkpoints").glob("step-*"))
-        return {int(folder.name.removeprefix("step-")): folder for folder in folders}
+        folders = {int(path.name.removeprefix("step-")): path for path in (self.path / "checkpoints").glob("step-*")}
+        return dict(sorted(folders.items()))
 
     @contextmanager
     def new_checkpoint(self, step: int) -> Iterator[Path]:

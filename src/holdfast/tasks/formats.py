@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from holdfast.core.errors import BadData
 from holdfast.core.task import Message
+
+ENCODING = "utf-8-sig"
+"""UTF-8, with or without the mark that spreadsheets put in front."""
 
 END_OF_TEXT = "<|endoftext|>"
 PIECE_CHARACTERS = 1000
@@ -58,20 +61,27 @@ def read_rows(path: Path) -> Rows:
         BadData: If the file is empty, of an unknown kind, or a row is not of a known shape; says which line.
     """
     kind = path.suffix.lower()
-    if kind == ".txt":
-        return _text(path)
     readers: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
         ".jsonl": _jsonl,
         ".json": _json,
         ".csv": _csv,
         ".parquet": _parquet,
     }
-    if kind not in readers:
+    if kind != ".txt" and kind not in readers:
         raise BadData(f"{path}: files of kind '{kind}' are not read; give one of {', '.join(readers)}, .txt")
-    rows = tuple(row_of(content, where) for where, content in readers[kind](path))
-    if not rows:
-        raise BadData(f"{path} is empty; expected rows with {SHAPES}")
-    return Rows(rows)
+    try:
+        rows = _text(path) if kind == ".txt" else _said(readers[kind](path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadData(f"{path} cannot be read: {error}") from error
+    if not rows.rows:
+        raise BadData(f"{path} is empty; expected {'text' if kind == '.txt' else f'rows with {SHAPES}'}")
+    return rows
+
+
+def _said(contents: Iterable[tuple[str, Any]]) -> Rows:
+    """All rows but texts in which nothing stands; data sets of prose hold many."""
+    rows = (row_of(content, where) for where, content in contents)
+    return Rows(tuple(row for row in rows if row.prompt or row.answer.strip()))
 
 
 def read_hub(name: str) -> Mapping[str, Rows]:
@@ -90,7 +100,7 @@ def read_hub(name: str) -> Mapping[str, Rows]:
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})"
         ) from error
     return {
-        str(split): Rows(tuple(row_of(content, f"{name}, {split}, row {i}") for i, content in enumerate(part, start=1)))
+        str(split): _said((f"{name}, {split}, row {i}", content) for i, content in enumerate(part, start=1))
         for split, part in parts.items()
     }
 
@@ -118,22 +128,34 @@ def row_of(content: Any, where: str) -> Row:
 
 
 def _choices(columns: Mapping[str, Any]) -> Row:
+    question = columns.get("question", columns.get("query"))
+    if question is None:
+        raise ValueError("'choices' need a 'question'")
+    if not isinstance(columns["choices"], list | tuple) or len(columns["choices"]) < 2:
+        raise ValueError(f"'choices' must be a list of two or more, found {columns['choices']!r}")
     choices = tuple(_spaced(str(choice)) for choice in columns["choices"])
     gold = columns.get("gold", columns.get("answer"))
     if not isinstance(gold, int) or not 0 <= gold < len(choices):
         raise ValueError(f"'gold' must be the position of the right choice, 0 to {len(choices) - 1}, found {gold!r}")
-    return Row(str(columns.get("question", columns.get("query"))), choices[gold], choices)
+    return Row(str(question).rstrip(), choices[gold], choices)
 
 
 def _completion(columns: Mapping[str, Any]) -> Row:
     prompt, completion = columns["prompt"], columns["completion"]
     if isinstance(prompt, str) and isinstance(completion, str):
-        return Row(prompt.rstrip(), _spaced(completion) if prompt else completion)
+        bare = prompt.rstrip()
+        # White space at the end of the prompt goes to the completion: tokens are cut where it begins.
+        between = "" if completion[:1].isspace() else prompt[len(bare) :]
+        return Row(bare, _spaced(between + completion) if prompt else completion)
+    if isinstance(prompt, str) or isinstance(completion, str):
+        raise ValueError("'prompt' and 'completion' must both be texts, or both lists of turns")
     return _turns([*prompt, *completion])
 
 
 def _question(columns: Mapping[str, Any]) -> Row:
     answers = columns.get("answers", columns.get("answer"))
+    if isinstance(answers, Mapping):
+        raise ValueError("'answers' must be a text or a list of texts, found an object")
     answers = tuple(map(str, answers)) if isinstance(answers, list | tuple) else (str(answers),)
     if not answers:
         raise ValueError("'answers' is empty")
@@ -147,13 +169,19 @@ def _alpaca(columns: Mapping[str, Any]) -> Row:
 
 
 def _sharegpt(columns: Mapping[str, Any]) -> Row:
-    turns = [{"role": SPEAKERS[turn["from"]], "content": turn["value"]} for turn in columns["conversations"]]
-    return _turns(turns)
+    turns = columns["conversations"]
+    for turn in turns:
+        if not isinstance(turn, Mapping) or turn.get("from") not in SPEAKERS or "value" not in turn:
+            raise ValueError(f"a turn needs 'from' ({', '.join(SPEAKERS)}) and 'value', found {turn!r}")
+    return _turns([{"role": SPEAKERS[turn["from"]], "content": turn["value"]} for turn in turns])
 
 
 def _turns(turns: Any) -> Row:
     """A conversation: its last turn is what is to be said, and must be the assistant's."""
-    checked = [Message(role=str(turn["role"]), content=str(turn["content"])) for turn in turns]
+    for turn in turns:
+        if not isinstance(turn, Mapping) or not all(isinstance(turn.get(key), str) for key in ("role", "content")):
+            raise ValueError(f"a turn needs 'role' and 'content', both texts, found {turn!r}")
+    checked = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
     if len(checked) < 2 or checked[-1]["role"] != "assistant":
         raise ValueError("a conversation needs a turn to be answered and ends with a turn of the assistant")
     return Row(tuple(checked[:-1]), checked[-1]["content"])
@@ -177,18 +205,18 @@ def _spaced(answer: str) -> str:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding=ENCODING) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    yield f"{path}, line {number}", json.loads(line)
+                    yield f"{path}, line {number}", json.loads(line.rstrip("\r\n"))
                 except json.JSONDecodeError as error:
                     raise BadData(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno})") from error
 
 
 def _json(path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding=ENCODING))
     except json.JSONDecodeError as error:
         raise BadData(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
     rows = content.get("examples") if isinstance(content, dict) else content
@@ -199,7 +227,7 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding=ENCODING, newline="") as file:
         reader = csv.DictReader(file)
         for row in reader:
             yield f"{path}, line {reader.line_num}", row
@@ -218,7 +246,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _text(path: Path) -> Rows:
     """A text file: documents between end-of-text marks, or else pieces of one text, cut at empty lines."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding=ENCODING)
     if END_OF_TEXT in text:
         documents = [part.strip() for part in text.split(END_OF_TEXT)]
         return Rows(tuple(Row("", document) for document in documents if document))
@@ -229,7 +257,4 @@ def _text(path: Path) -> Rows:
             piece = ""
         piece = f"{piece}\n\n{paragraph}".strip("\n")
     pieces.append(piece)
-    rows = tuple(Row("", piece) for piece in pieces if piece.strip())
-    if not rows:
-        raise BadData(f"{path} is empty; expected text")
-    return Rows(rows, in_order=True)
+    return Rows(tuple(Row("", piece) for piece in pieces if piece.strip()), in_order=True)

@@ -31,7 +31,7 @@ class Logic(CombinedTask[Puzzle]):
 
     name = "logic"
     max_new_tokens = 8
-    chance_frac = 0.2
+    chance_frac = 0.22
 
     def combinations(self) -> Iterator[Puzzle]:
         negations, values = ("", "not "), ("true", "false")

@@ -102,7 +102,7 @@ def small_model(seed: int = 0) -> PreTrainedModel:
 def _seen(method: Method, model: PreTrainedModel | None, law: Law, *, measurable: bool = True) -> str | None:
     """What a law says of a method that has been trained afresh: one law may leave anything behind."""
     try:
-        with quiet():
+        with quiet(), _seeded(0):
             return law(_trained(method, copy.deepcopy(model) if model is not None else small_model()))
     except NotMeasurable as reason:
         return f"not measurable: {reason}" if measurable else None

@@ -80,8 +80,8 @@ def train(
             trainer = _trainer(base, attachment, examples, recipe, folder, tick, dtype)
             if not len(trainer.train_dataset):
                 raise BadData(
-                    f"target '{recipe.target}': all of its {len(examples)} training examples are longer than max_length "
-                    f"({recipe.max_length} tokens) before their answers begin; raise max_length"
+                    f"target '{recipe.target}': all of its {len(examples)} training examples are longer than "
+                    f"max_length ({recipe.max_length} tokens) before their answers begin; raise max_length"
                 )
             trainer.train(resume_from_checkpoint=_last_state(folder.resume))
         live = logits_on(attachment.model, inputs)
@@ -129,6 +129,7 @@ def _trainer(
         max_grad_norm=recipe.max_grad_norm,
         max_length=recipe.max_length,
         packing=recipe.packing,
+        train_sampling_strategy=recipe.train_sampling_strategy,
         activation_checkpointing=recipe.activation_checkpointing,
         seed=recipe.seed,
         data_seed=recipe.seed,

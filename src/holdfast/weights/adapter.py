@@ -11,10 +11,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.oft import Linear as OFTLinear
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -83,21 +84,58 @@ def load_adapter(folder: Path, model: nn.Module) -> PeftModel:
 
     Raises:
         DamagedCheckpoint: If the adapter's files are missing, cut off or do not belong together.
-        IncompatibleUpdate: If the adapter was not made for a base of this shape.
+        IncompatibleUpdate: If the adapter was not made for a base of this shape. The model is left as it was.
     """
     try:
         PeftConfig.from_pretrained(str(folder))
     except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
     stored = Shards(folder, single=WEIGHTS)
-    try:
-        with quiet():
-            attached = PeftModel.from_pretrained(model, str(folder))
-    except (ValueError, RuntimeError) as error:
-        raise IncompatibleUpdate(f"the adapter in {folder} does not fit this base model: {error}") from error
     if not len(stored):
         raise DamagedCheckpoint(f"{folder / WEIGHTS} holds no tensors")
+    with whole_on_error(model):
+        try:
+            with quiet():
+                attached = PeftModel.from_pretrained(model, str(folder))
+        except (KeyError, TypeError) as error:
+            raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
+        except (ValueError, RuntimeError) as error:
+            raise IncompatibleUpdate(f"the adapter in {folder} does not fit this base model: {error}") from error
+        _check_complete(folder, stored, attached)
     return attached
+
+
+@contextmanager
+def whole_on_error(model: nn.Module) -> Iterator[None]:
+    """Take out again what peft has put into a model by the time it finds that an adapter does not fit."""
+    children = {module: dict(module._modules) for module in model.modules()}
+    flags = [(tensor, tensor.requires_grad) for tensor in model.parameters()]
+    try:
+        yield
+    except BaseException:
+        for module, kept in children.items():
+            module._modules.clear()
+            module._modules.update(kept)
+        for tensor, flag in flags:
+            tensor.requires_grad_(flag)
+        vars(model).pop("peft_config", None)
+        raise
+
+
+def _check_complete(folder: Path, stored: Shards, attached: PeftModel) -> None:
+    """Refuse what peft loads without a word: adapters with tensors missing, or with tensors for other layers."""
+    with quiet():
+        expected = get_peft_model_state_dict(attached, save_embedding_layers=False)
+    held = {expected[name].data_ptr() for name in stored if name in expected}
+    lost = sorted(name for name, tensor in expected.items() if name not in stored and tensor.data_ptr() not in held)
+    if lost:
+        raise DamagedCheckpoint(f"{folder / WEIGHTS} lacks '{lost[0]}' ({len(lost)} in all), which {CONFIG} asks for")
+    everything = attached.state_dict()
+    odd = sorted(name for name in stored if name not in expected and name not in everything)
+    if odd:
+        raise IncompatibleUpdate(
+            f"the adapter in {folder} holds '{odd[0]}' ({len(odd)} in all), for which this base model has no place"
+        )
 
 
 def unloaded(model: PeftModel) -> nn.Module:

@@ -54,6 +54,9 @@ def _full(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
     odd = [name for name in stored if name not in parameters or stored.shape(name) != tuple(parameters[name].shape)]
     if odd:
         raise IncompatibleUpdate(f"{folder} does not fit this base model: '{odd[0]}' is missing or shaped differently")
+    lost = [name for name in parameters if name not in stored]
+    if lost:
+        raise IncompatibleUpdate(f"{folder} does not fit this base model: it holds no '{lost[0]}' ({len(lost)} in all)")
     kept = {name: parameters[name].detach().clone() for name in stored}
     try:
         with torch.no_grad():

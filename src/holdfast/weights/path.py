@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from holdfast.algebra.delta import exact
 from holdfast.weights.update import Update
 
 
@@ -65,7 +66,7 @@ class OwnLine:
         if t in (0.0, 1.0):
             return dict(self._final if t else self._initial)
         return {
-            name: (start.float() + t * (self._final[name].float() - start.float())).to(start.dtype)
+            name: (exact(start) + t * (exact(self._final[name]) - exact(start))).to(start.dtype)
             for name, start in self._initial.items()
         }
 

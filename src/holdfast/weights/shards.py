@@ -36,8 +36,8 @@ class Shards:
         index = self.folder / INDEX
         if single == SINGLE and index.is_file():
             try:
-                listed: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            except (json.JSONDecodeError, KeyError) as error:
+                listed: dict[str, str] = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+            except (ValueError, KeyError, TypeError) as error:
                 raise DamagedCheckpoint(f"{index} is not an index of shards: {error}") from error
             held = {name: self.folder / file for file in set(listed.values()) for name in self._names(file)}
             lost = sorted(set(listed) - set(held))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from holdfast.algebra.delta import Delta, Scaled, Sum
+from holdfast.algebra.delta import Delta, Scaled, Sum, exact
 from holdfast.core.errors import IncompatibleUpdate
 
 
@@ -78,7 +78,7 @@ class Update(Mapping[str, Delta]):
                 for name, change in self.items():
                     weight = weights[name]
                     moved = change.to(weight.device).dense()
-                    weight.copy_((weight.to(moved.dtype) + moved).to(weight.dtype))
+                    weight.copy_((exact(weight) + moved).to(weight.dtype))
             yield model
         finally:
             with torch.no_grad():

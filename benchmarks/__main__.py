@@ -1,0 +1,21 @@
+"""Run all benchmarks and print their tables: ``python -m benchmarks [training_step] [scoring]``."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import scoring, training_step
+from benchmarks.harness import conditions
+
+ALL = {"training_step": training_step.run, "scoring": scoring.run}
+
+
+def main() -> None:
+    """Print the tables of the benchmarks named, or of all."""
+    print(conditions() + "\n")
+    for name in sys.argv[1:] or ALL:
+        print(ALL[name](), flush=True)
+
+
+if __name__ == "__main__":
+    main()
