@@ -12,7 +12,7 @@ from importlib.metadata import version
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-REPEATS = 7
+REPEATS = 5
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from trl import SFTConfig, SFTTrainer
 from benchmarks.harness import Timed, llama, side_by_side, table
 from holdfast.methods.lora import Lora
 from holdfast.models.base import open_base
-from holdfast.train.callback import callback
+from holdfast.train.hooks import callback
 from holdfast.train.trainer import CompletionTrainer
 from holdfast.weights.quiet import quiet
 
-VOCABULARY, EXAMPLES, BATCH = 32_000, 64, 8
+VOCABULARY, EXAMPLES, BATCH = 32_000, 32, 8
 LEARNED_SHARE = 0.25
 
 

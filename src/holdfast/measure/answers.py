@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from holdfast.core.task import Example
-from holdfast.measure.cached import buckets, go_on, run
-from holdfast.measure.prompts import Ids, check_length, prompt_ids
+from holdfast.measure.cached import buckets, go_on, one_by_one, room, run
+from holdfast.measure.prompts import Ids, check_begun, check_length, prompt_ids
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,18 @@ def answers(
     so that base and tuned model are asked in the same way. Settings name only the tokens that end an answer.
 
     Raises:
-        BadData: If a prompt does not fit into what the model can read.
+        BadData: If a prompt does not fit into what the model can read, or is empty.
     """
     prompts = [prompt_ids(tokenizer, example) for example in examples]
-    limit = getattr(model.config, "max_position_embeddings", None)
-    check_length("to be answered", max(map(len, prompts)) + max_new_tokens, limit)
+    for example, prompt in zip(examples, prompts, strict=True):
+        check_begun(example, prompt)
+    check_length("to be answered", max(map(len, prompts)) + max_new_tokens, room(model))
     ends = end_tokens(model, tokenizer)
     pad = tokenizer.pad_token_id
     found: dict[int, Answer] = {}
     lengths = [len(prompt) + max_new_tokens for prompt in prompts]
-    for batch in buckets(lengths, max_rows=max_rows, max_tokens=max_tokens):
+    most = 1 if one_by_one(model) else max_rows
+    for batch in buckets(lengths, max_rows=most, max_tokens=max_tokens):
         for index, ids in zip(
             batch, _greedy(model, [prompts[i] for i in batch], max_new_tokens, ends, pad), strict=True
         ):

@@ -8,8 +8,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from holdfast.core.task import Example
-from holdfast.measure.cached import Rows, buckets, logits_of, run
-from holdfast.measure.prompts import Asked, check_length, with_completions
+from holdfast.measure.cached import Rows, buckets, logits_of, one_by_one, room, run
+from holdfast.measure.prompts import Asked, check_begun, check_length, with_completions
 
 
 @torch.inference_mode()
@@ -25,14 +25,17 @@ def choice_loglikelihoods(
     """Log-likelihood of every choice of every example, in nats, given its prompt.
 
     Raises:
-        BadData: If a prompt with a choice does not fit into what the model can read.
+        BadData: If a prompt with a choice does not fit into what the model can read, or either of them is empty.
     """
     asked = [with_completions(tokenizer, example, example.choices) for example in examples]
+    for example, item in zip(examples, asked, strict=True):
+        check_begun(example, item.prompt)
     lengths = [len(item.prompt) + max(map(len, item.completions)) for item in asked]
-    check_length("to be chosen from", max(lengths), getattr(model.config, "max_position_embeddings", None))
+    check_length("to be chosen from", max(lengths), room(model))
     found: dict[int, tuple[float, ...]] = {}
     most_choices = max(len(item.completions) for item in asked)
-    for batch in buckets(lengths, max_rows=max(1, max_rows // most_choices), max_tokens=max_tokens // most_choices):
+    most = 1 if one_by_one(model) else max(1, max_rows // most_choices)
+    for batch in buckets(lengths, max_rows=most, max_tokens=max_tokens // most_choices):
         scores = _batch(model, [asked[i] for i in batch], tokenizer.pad_token_id)
         found.update(zip(batch, scores, strict=True))
         tick(len(batch))
@@ -66,6 +69,6 @@ def _rest(
     logits = logits_of(model, contexts.repeated(counts), [ids[:-1] for ids in completions], pad)
     found = []
     for row, ids in zip(logits, completions, strict=True):
-        logp = row[-(len(ids) - 1) :].float().log_softmax(-1)
+        logp = row[: len(ids) - 1].float().log_softmax(-1)
         found.append(float(logp.gather(1, torch.tensor(ids[1:], device=row.device)[:, None]).sum()))
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -32,7 +33,7 @@ def evaluate(
     subtracted item by item.
 
     Args:
-        model: The model, in evaluation mode.
+        model: The model; it is asked without dropout, and left in the mode in which it came.
         tokenizer: Its tokenizer.
         tasks: Tasks by the name under which their scores are kept.
         split: Which split of each task to ask.
@@ -46,16 +47,28 @@ def evaluate(
         BadData: If a task has no item on this split, or an item does not fit into what the model can read.
     """
     scored = []
-    for name, task in tasks.items():
-        examples = task.examples(split, limit)
-        if not examples:
-            raise BadData(f"task '{name}' has no item on split '{split}'")
-        ask = {"generate": _generated, "choose": _chosen, "read": _read}[task.ask]
-        try:
-            scored.append(ask(name, task, examples, model, tokenizer, base, max_rows, max_tokens, tick))
-        except BadData as error:
-            raise BadData(f"task '{name}': {error}") from error
+    with _evaluating(model):
+        for name, task in tasks.items():
+            examples = task.examples(split, limit)
+            if not examples:
+                raise BadData(f"task '{name}' has no item on split '{split}'")
+            ask = {"generate": _generated, "choose": _chosen, "read": _read}[task.ask]
+            try:
+                scored.append(ask(name, task, examples, model, tokenizer, base, max_rows, max_tokens, tick))
+            except BadData as error:
+                raise BadData(f"task '{name}': {error}") from error
     return PointScores(split=split, tasks=tuple(scored))
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _generated(

@@ -33,27 +33,31 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, example: Example) -> Ids:
         BadData: If a conversation meets a tokenizer without a chat template.
     """
     if isinstance(example.prompt, str):
-        return tuple(tokenizer(example.prompt)["input_ids"])
+        return _plain(tokenizer, example.prompt)
     return tuple(_templated(tokenizer, list(example.prompt), add_generation_prompt=True))
 
 
 def full_ids(tokenizer: PreTrainedTokenizerBase, example: Example, completion: str) -> Ids:
     """The tokens of a prompt and a completion, tokenised together as they are in training."""
     if isinstance(example.prompt, str):
-        return tuple(tokenizer(example.prompt + completion)["input_ids"])
+        return _plain(tokenizer, example.prompt + completion)
     turns = [*example.prompt, {"role": "assistant", "content": completion}]
     return tuple(_templated(tokenizer, turns, add_generation_prompt=False))
 
 
 def with_completions(tokenizer: PreTrainedTokenizerBase, example: Example, completions: Sequence[str]) -> Asked:
-    """Prompt and completions, parted where all their joint tokenisations are still the same.
+    """Prompt and completions, parted where the first of their joint tokenisations leaves that of the prompt.
 
-    Tokens may merge across the boundary of prompt and completion, so the prompt is never tokenised alone.
+    Tokens may merge across the boundary of prompt and completion: such a token belongs to the completion.
+
+    Raises:
+        BadData: If a completion adds no token.
     """
+    alone = prompt_ids(tokenizer, example)
     rows = [full_ids(tokenizer, example, completion) for completion in completions]
-    start = min(
-        len(prompt_ids(tokenizer, example)), *(common_length(rows[0], row) for row in rows), *(len(r) - 1 for r in rows)
-    )
+    start = min(common_length(alone, row) for row in rows)
+    if any(len(row) == start for row in rows):
+        raise BadData(f"'{example.id}' has a choice that adds no token to its prompt; leave it out")
     return Asked(prompt=rows[0][:start], completions=tuple(row[start:] for row in rows))
 
 
@@ -81,6 +85,21 @@ def check_length(purpose: str, longest: int, limit: int | None) -> None:
             f"the longest prompt {purpose} has {longest} tokens with its answer, and the model reads {limit}; "
             "shorten the prompts or leave them out"
         )
+
+
+def check_begun(example: Example, prompt: Ids) -> None:
+    """Refuse a prompt of no tokens, after which there is no first token to be predicted.
+
+    Raises:
+        BadData: If the prompt has no tokens.
+    """
+    if not prompt:
+        raise BadData(f"'{example.id}' leaves nothing to be read before its answer; give it a longer prompt")
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
+    # Not verbose: what is too long for the model is refused or read in windows by those who ask.
+    return tuple(tokenizer(text, verbose=False)["input_ids"])
 
 
 def _templated(tokenizer: PreTrainedTokenizerBase, turns: list, *, add_generation_prompt: bool) -> list[int]:  # type: ignore[type-arg]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from holdfast.core.errors import BadData
 from holdfast.core.task import Example
-from holdfast.measure.cached import buckets
-from holdfast.measure.prompts import Ids, with_completions
+from holdfast.measure.cached import buckets, room
+from holdfast.measure.prompts import Ids, common_length, full_ids, prompt_ids
 
 CHUNK_TOKENS = 1024
 """Tokens whose logits are in memory in float32 at a time."""
@@ -48,8 +49,8 @@ def read(
 ) -> list[Read]:
     """Loss on each example's text; the prompt, if any, is read but not counted, nor is an end of text added.
 
-    Texts longer than ``max_length`` are read in windows that do not overlap; each window starts with the first token
-    of the text, which is the beginning-of-text token where the tokenizer adds one.
+    Texts longer than ``max_length`` are read in windows, each of which begins with the last token of the one before:
+    every token but the first is predicted once, and never from more than its own window.
 
     Args:
         model: The model to be measured.
@@ -59,17 +60,18 @@ def read(
         max_length: Longest window, in tokens; cut to what the model can read.
         max_rows: Most rows in a batch.
         max_tokens: Most tokens in a batch.
-        tick: Told how many windows were read.
+        tick: Told how many texts were read to their end.
 
     Raises:
         BadData: If a text has no token that follows another.
     """
-    limit = getattr(model.config, "max_position_embeddings", max_length)
+    limit = room(model) or max_length
     windows = [
         (index, ids, start)
         for index, example in enumerate(examples)
         for ids, start in _windows(tokenizer, example, min(max_length, limit))
     ]
+    unread = Counter(index for index, _, _ in windows)
     nats, tokens, kl = [0.0] * len(examples), [0] * len(examples), [0.0] * len(examples)
     for batch in buckets([len(ids) for _, ids, _ in windows], max_rows=max_rows, max_tokens=max_tokens):
         rows = [windows[i] for i in batch]
@@ -78,22 +80,21 @@ def read(
             nats[index] += loss
             kl[index] += divergence
             tokens[index] += len(ids) - start
-        tick(len(batch))
+            unread[index] -= 1
+        tick(sum(unread[index] == 0 for index in {index for index, _, _ in rows}))
     return [Read(nats[i], tokens[i], None if base is None else kl[i]) for i in range(len(examples))]
 
 
 def _windows(tokenizer: PreTrainedTokenizerBase, example: Example, width: int) -> list[tuple[Ids, int]]:
     """Windows of a text, each with the position of the first token that is counted; position 0 has no prediction."""
-    asked = with_completions(tokenizer, example, [example.answer])
-    ids, start = asked.prompt + asked.completions[0], max(1, len(asked.prompt))
+    ids = full_ids(tokenizer, example, example.answer)
+    start = max(1, common_length(prompt_ids(tokenizer, example), ids))
     if start >= len(ids):
         raise BadData(f"'{example.id}' is too short to be read: it has no token that follows another; leave it out")
     if len(ids) <= width:
         return [(ids, start)]
     step = width - 1
-    return [
-        (ids[:1] + ids[at : at + step], max(1, start - at + 1)) for at in range(1, len(ids), step) if at + step > start
-    ]
+    return [(ids[at : at + width], max(1, start - at)) for at in range(0, len(ids) - 1, step) if at + width > start]
 
 
 def _batch(
@@ -129,7 +130,10 @@ def _per_token(
     targets: Int[Tensor, " tokens"],
     against: Float[Tensor, "tokens vocabulary"] | None,
 ) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
-    """Loss and KL(base || model) of every token, in float64 sums of float32 terms, chunk by chunk."""
+    """Loss and KL(base || model) of every token, in float64 sums of float32 terms, chunk by chunk.
+
+    A divergence so small that the rounding of its terms would make it negative counts as none.
+    """
     losses, divergences = [], []
     for at in range(0, len(targets), CHUNK_TOKENS):
         part = slice(at, at + CHUNK_TOKENS)
@@ -139,5 +143,5 @@ def _per_token(
             divergences.append(torch.zeros_like(losses[-1]))
         else:
             base = against[part].float().log_softmax(-1)
-            divergences.append((base.exp() * (base - logp)).double().sum(-1))
+            divergences.append((base.exp() * (base - logp)).double().sum(-1).clamp(min=0))
     return torch.cat(losses), torch.cat(divergences)

@@ -32,7 +32,7 @@ Inputs = tuple[Tensor, ...]
 def fixed_inputs(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], device: torch.device) -> Inputs:
     """A few rows of tokens, the same for every measurement of a run."""
     texts = [(e.prompt if isinstance(e.prompt, str) else "") + e.answer for e in examples[:ROWS]]
-    return tuple(tokenizer(text, return_tensors="pt")["input_ids"][:, :TOKENS].to(device) for text in texts)
+    return tuple(tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][:, :TOKENS].to(device) for text in texts)
 
 
 @torch.inference_mode()

@@ -14,8 +14,8 @@ from trl import SFTConfig, SFTTrainer
 from holdfast.core.task import Example
 from holdfast.methods.lora import Lora
 from holdfast.models.base import Base
-from holdfast.train.callback import add_gradient, callback
 from holdfast.train.data import training_rows
+from holdfast.train.hooks import add_gradient, callback
 from holdfast.weights.attachment import Hookless
 from holdfast.weights.quiet import quiet
 
