@@ -1,4 +1,4 @@
-"""What all tests share: no network, one thread, and the miniature, which no test may change."""
+"""What all tests share: no network, one thread, a small model, and the miniature, which no test may change."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from holdfast.models.base import Base, open_base
 from holdfast.models.identity import identity_of
+from holdfast.testing.laws import small_model
 
 torch.set_num_threads(1)
 settings.register_profile("holdfast", deadline=None, derandomize=True, database=None)
@@ -27,6 +30,18 @@ def miniature() -> Iterator[Base]:
     base = open_base("miniature")
     yield base
     assert identity_of(base.model) == base.identity, "a test has changed the miniature that all tests share"
+
+
+@pytest.fixture
+def model() -> PreTrainedModel:
+    """A small model that a test may do with as it likes."""
+    return small_model()
+
+
+@pytest.fixture
+def inputs() -> Tensor:
+    """Tokens for it to read."""
+    return torch.randint(3, 128, (3, 11), generator=torch.Generator().manual_seed(4))
 
 
 @pytest.fixture(scope="session")

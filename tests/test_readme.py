@@ -58,3 +58,15 @@ def test_every_method_is_named_in_the_readme() -> None:
 
     for name in registry.names("methods"):
         assert f"`{name}" in README or name == "shift", name
+
+
+def test_the_example_recipe_takes_a_model_and_texts(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        text = "\n\n".join(f"The {name} text, part {part}, goes on like this." * 12 for part in range(60))
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    given = ["--model_name_or_path", "miniature", "--target", "new.txt", "--retention", "old.txt"]
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast.cli.main", "validate", str(ROOT / "examples" / "own_model.yaml"), *given],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

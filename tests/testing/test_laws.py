@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -173,6 +173,15 @@ class Method(Full):
         return listed + self.more
 
 
+@dataclass(frozen=True)
+class Downhill(Method):
+    """Settings of which the second would train less, were it asked."""
+
+    def settings(self, model: nn.Module) -> Iterator[Method]:
+        yield self
+        yield Downhill(more=-1)
+
+
 PLANTED = {
     "a fresh attachment changes nothing": Method(OffTheBase),
     "only trainable tensors get gradients": Method(GradientForAnother),
@@ -184,6 +193,7 @@ PLANTED = {
     "the same seed makes the same update": Method(Whimsical),
     "what is not in the update has not moved": Method(MovesAnother),
     "the parameter count is the one it states": Method(more=1),
+    "settings begin with the fewest parameters": Downhill(),
 }
 
 
@@ -221,6 +231,10 @@ def test_a_path_that_goes_too_far_is_found_out_too() -> None:
         ("the same seed makes the same update", "the same seed makes another update of 'model.embed_tokens.weight'"),
         ("what is not in the update has not moved", "'model.norm.weight' has moved and is not in update()"),
         ("the parameter count is the one it states", "states 90,433 parameters and trains 90,432"),
+        (
+            "settings begin with the fewest parameters",
+            "settings() begins with full, 90,432 parameters, and ends with 90,431",
+        ),
     ],
 )
 def test_it_is_told_how_a_law_was_broken(law: str, how: str) -> None:

@@ -1,4 +1,4 @@
-"""A small model, and every method on it as if it had been trained."""
+"""Every method on a small model, as if it had been trained."""
 
 from __future__ import annotations
 
@@ -13,16 +13,6 @@ from transformers import PreTrainedModel
 
 from holdfast.testing.laws import small_model
 from holdfast.weights.contracts import Method
-
-
-@pytest.fixture
-def model() -> PreTrainedModel:
-    return small_model()
-
-
-@pytest.fixture
-def inputs() -> Tensor:
-    return torch.randint(3, 128, (3, 11), generator=torch.Generator().manual_seed(4))
 
 
 @pytest.fixture

@@ -56,10 +56,6 @@ def settle(method: Method, model: PreTrainedModel, budget: int, tolerance_frac: 
     """
     settings = list(method.settings(model))
     counted = lru_cache(maxsize=None)(lambda index: settings[index].parameters(model))
-    if len(settings) > 1 and counted(0) > counted(len(settings) - 1):
-        # For some methods the count falls as the knob rises.
-        settings.reverse()
-        counted = lru_cache(maxsize=None)(lambda index: settings[index].parameters(model))
 
     def nearest(candidates: Iterable[int]) -> int:
         possible = [index for index in candidates if 0 <= index < len(settings)]

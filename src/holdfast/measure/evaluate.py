@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -46,15 +48,16 @@ def evaluate(
     Raises:
         BadData: If a task has no item on this split, or an item does not fit into what the model can read.
     """
+    exam = _Exam(model, tokenizer, base, {"max_rows": max_rows, "max_tokens": max_tokens, "tick": tick})
     scored = []
     with _evaluating(model):
         for name, task in tasks.items():
             examples = task.examples(split, limit)
             if not examples:
                 raise BadData(f"task '{name}' has no item on split '{split}'")
-            ask = {"generate": _generated, "choose": _chosen, "read": _read}[task.ask]
+            ask = {"generate": exam.generated, "choose": exam.chosen, "read": exam.read}[task.ask]
             try:
-                scored.append(ask(name, task, examples, model, tokenizer, base, max_rows, max_tokens, tick))
+                scored.append(ask(name, task, examples))
             except BadData as error:
                 raise BadData(f"task '{name}': {error}") from error
     return PointScores(split=split, tasks=tuple(scored))
@@ -71,69 +74,38 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
             module.training = True
 
 
-def _generated(
-    name: str,
-    task: Task,
-    examples: Sequence[Example],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    base: PreTrainedModel | None,
-    max_rows: int,
-    max_tokens: int,
-    tick: Callable[[int], None],
-) -> TaskScores:
-    said = answers(
-        model,
-        tokenizer,
-        examples,
-        max_new_tokens=task.max_new_tokens,
-        max_rows=max_rows,
-        max_tokens=max_tokens,
-        tick=tick,
-    )
-    grades = [task.grade(example, answer.text) for example, answer in zip(examples, said, strict=True)]
-    return _graded(name, task, examples, grades, sum(answer.truncated for answer in said) / len(said))
+@dataclass(frozen=True)
+class _Exam:
+    """A model under examination, and how its batches are cut."""
 
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    base: PreTrainedModel | None
+    batches: Mapping[str, Any]
 
-def _chosen(
-    name: str,
-    task: Task,
-    examples: Sequence[Example],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    base: PreTrainedModel | None,
-    max_rows: int,
-    max_tokens: int,
-    tick: Callable[[int], None],
-) -> TaskScores:
-    found = choice_loglikelihoods(model, tokenizer, examples, max_rows=max_rows, max_tokens=max_tokens, tick=tick)
-    chosen = (likeliest(example, values) for example, values in zip(examples, found, strict=True))
-    grades = [task.grade(example, choice) for example, choice in zip(examples, chosen, strict=True)]
-    return _graded(name, task, examples, grades, 0.0)
+    def generated(self, name: str, task: Task, examples: Sequence[Example]) -> TaskScores:
+        said = answers(self.model, self.tokenizer, examples, max_new_tokens=task.max_new_tokens, **self.batches)
+        grades = [task.grade(example, answer.text) for example, answer in zip(examples, said, strict=True)]
+        return _graded(name, task, examples, grades, sum(answer.truncated for answer in said) / len(said))
 
+    def chosen(self, name: str, task: Task, examples: Sequence[Example]) -> TaskScores:
+        found = choice_loglikelihoods(self.model, self.tokenizer, examples, **self.batches)
+        chosen = (likeliest(example, values) for example, values in zip(examples, found, strict=True))
+        grades = [task.grade(example, choice) for example, choice in zip(examples, chosen, strict=True)]
+        return _graded(name, task, examples, grades, 0.0)
 
-def _read(
-    name: str,
-    task: Task,
-    examples: Sequence[Example],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    base: PreTrainedModel | None,
-    max_rows: int,
-    max_tokens: int,
-    tick: Callable[[int], None],
-) -> TaskScores:
-    texts = read(model, tokenizer, examples, base=base, max_rows=max_rows, max_tokens=max_tokens, tick=tick)
-    kl = tuple(text.kl_nats for text in texts if text.kl_nats is not None)
-    return TaskScores(
-        task=name,
-        ask=task.ask,
-        unit="nats/token",
-        ids=tuple(example.id for example in examples),
-        values=tuple(-text.nats / text.tokens for text in texts),
-        weights=tuple(float(text.tokens) for text in texts),
-        kl_nats=kl if base is not None else None,
-    )
+    def read(self, name: str, task: Task, examples: Sequence[Example]) -> TaskScores:
+        texts = read(self.model, self.tokenizer, examples, base=self.base, **self.batches)
+        kl = tuple(text.kl_nats for text in texts if text.kl_nats is not None)
+        return TaskScores(
+            task=name,
+            ask=task.ask,
+            unit="nats/token",
+            ids=tuple(example.id for example in examples),
+            values=tuple(-text.nats / text.tokens for text in texts),
+            weights=tuple(float(text.tokens) for text in texts),
+            kl_nats=kl if self.base is not None else None,
+        )
 
 
 def _graded(

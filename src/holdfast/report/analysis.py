@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 
@@ -141,21 +142,24 @@ def _base_task(evidence: Evidence, task: str) -> TaskResult:
 
 
 def _failed_point(entrant: Entrant, failure: str) -> PointResult:
-    return PointResult(
-        name=entrant.label,
-        setting=entrant.setting,
-        standing=entrant.standing,
-        ranked=False,
-        trainable_params=entrant.trainable_params,
-        budget_gap_frac=entrant.budget_gap_frac,
-        learning_rate=entrant.learning_rate,
-        tries=len(entrant.tries),
-        unspent_tries=entrant.unspent_tries,
-        seeds=len(entrant.runs),
-        served_as=entrant.served_as,
-        moves_base=entrant.moves_base,
-        failure=failure,
-    )
+    return PointResult(**_known(entrant), ranked=False, failure=failure)
+
+
+def _known(entrant: Entrant) -> dict[str, Any]:
+    """What is known of an entrant before any of its runs is read."""
+    return {
+        "name": entrant.label,
+        "setting": entrant.setting,
+        "standing": entrant.standing,
+        "trainable_params": entrant.trainable_params,
+        "budget_gap_frac": entrant.budget_gap_frac,
+        "learning_rate": entrant.learning_rate,
+        "tries": len(entrant.tries),
+        "unspent_tries": entrant.unspent_tries,
+        "seeds": len(entrant.runs),
+        "served_as": entrant.served_as,
+        "moves_base": entrant.moves_base,
+    }
 
 
 def _point(entrant: Entrant, drawn: _Drawn) -> PointResult:
@@ -168,16 +172,8 @@ def _point(entrant: Entrant, drawn: _Drawn) -> PointResult:
     costs = {record.quantity: record.value for record in entrant.costs}
     checkpoints = [point for run in entrant.runs for point in run.curve]
     return PointResult(
-        name=label,
-        setting=entrant.setting,
-        standing=entrant.standing,
+        **_known(entrant),
         ranked=ranked,
-        trainable_params=entrant.trainable_params,
-        budget_gap_frac=entrant.budget_gap_frac,
-        learning_rate=entrant.learning_rate,
-        tries=len(entrant.tries),
-        unspent_tries=entrant.unspent_tries,
-        seeds=len(entrant.runs),
         gain=gain.value,
         gain_interval=_span(gain.spread),
         gain_seed_interval=_over_seeds(drawn.main, label, "learn"),
@@ -200,8 +196,6 @@ def _point(entrant: Entrant, drawn: _Drawn) -> PointResult:
         step_time_rel_lora=costs.get("step_time_rel_lora"),
         peak_memory_bytes=costs.get("peak_memory"),
         mergeable=entrant.served_as != "live",
-        served_as=entrant.served_as,
-        moves_base=entrant.moves_base,
         start_distance=facts.get("start_distance"),
         update_norm_rel=facts.get("update_norm_rel"),
         orthogonality_defect=facts.get("orthogonality_defect"),

@@ -189,6 +189,14 @@ def _counts(seen: _Trained) -> str | None:
     return f"states {stated:,} parameters and trains {trained:,}" if stated != trained else None
 
 
+def _ascends(seen: _Trained) -> str | None:
+    model = _rebuilt(seen)
+    first, *others = seen.method.settings(model)
+    if not others or (fewest := first.parameters(model)) <= (most := others[-1].parameters(model)):
+        return None
+    return f"settings() begins with {first.spec()}, {fewest:,} parameters, and ends with {most:,}"
+
+
 LAWS: dict[str, Law] = {
     "a fresh attachment changes nothing": _starts_at_base,
     "only trainable tensors get gradients": _only_trainable,
@@ -200,6 +208,7 @@ LAWS: dict[str, Law] = {
     "the same seed makes the same update": _same_seed,
     "what is not in the update has not moved": _leaves_alone,
     "the parameter count is the one it states": _counts,
+    "settings begin with the fewest parameters": _ascends,
 }
 """Name of each law -> the law."""
 

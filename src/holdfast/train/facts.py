@@ -32,7 +32,8 @@ Inputs = tuple[Tensor, ...]
 def fixed_inputs(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], device: torch.device) -> Inputs:
     """A few rows of tokens, the same for every measurement of a run."""
     texts = [(e.prompt if isinstance(e.prompt, str) else "") + e.answer for e in examples[:ROWS]]
-    return tuple(tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][:, :TOKENS].to(device) for text in texts)
+    rows = (tokenizer(text, return_tensors="pt", verbose=False)["input_ids"] for text in texts)
+    return tuple(row[:, :TOKENS].to(device) for row in rows)
 
 
 @torch.inference_mode()
