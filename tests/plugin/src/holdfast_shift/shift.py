@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from holdfast.algebra.delta import Dense
 from holdfast.weights.attachment import Hookless
@@ -97,6 +98,7 @@ class ShiftAttachment(Hookless):
 
     def save(self, folder: Path) -> None:
         """Write a model folder."""
+        assert isinstance(self._model, PreTrainedModel), "models are opened by transformers"
         self._model.save_pretrained(folder)
 
     def detach(self) -> nn.Module:
