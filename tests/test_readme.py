@@ -38,9 +38,13 @@ def test_the_example_prints_what_the_readme_says(tmp_path: Path) -> None:
     printed = "\n".join(line for line in done.stdout.splitlines() if "diagnosis" in line)
     (shown,) = blocks("")
     assert re.sub(r"\d\.\d\d", "", printed) == re.sub(r"\d\.\d\d", "", shown.rstrip())
-    # Sums are formed in another order on other processors, and training carries that on.
-    for found, told in zip(numbers(printed), numbers(shown), strict=True):
-        assert found == pytest.approx(told, abs=0.15)
+    found, told = numbers(printed), numbers(shown)
+    for row, wanted in zip(found, told, strict=True):
+        # Rounding differs from one build of torch to another, and training carries it on.
+        assert row == pytest.approx(wanted, abs=0.3)
+    part_way, end = found[-2], found[-1]
+    assert part_way[1] > end[1] - 0.15, "three quarters of the way, the skill is there"
+    assert sum(part_way[2:]) > sum(end[2:]), "and more is kept than at the end"
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))))
