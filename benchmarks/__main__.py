@@ -1,13 +1,13 @@
-"""Run all benchmarks and print their tables: ``python -m benchmarks [training_step] [scoring]``."""
+"""Run all benchmarks and print their tables: ``python -m benchmarks [training_step] [scoring] [geometry]``."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import scoring, training_step
+from benchmarks import geometry, scoring, training_step
 from benchmarks.harness import conditions
 
-ALL = {"training_step": training_step.run, "scoring": scoring.run}
+ALL = {"training_step": training_step.run, "scoring": scoring.run, "geometry": geometry.run}
 
 
 def main() -> None:

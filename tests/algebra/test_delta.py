@@ -40,6 +40,38 @@ def test_it_acts_on_inputs_as_its_twin(twins: list[Twins], batch: tuple[int, ...
         assert_close(found, wanted, 10 * float(twin.dense.norm()))
 
 
+@pytest.mark.parametrize("batch", [(), (3,), (2, 5), (0,)], ids=str)
+def test_its_transpose_acts_on_outputs_as_its_twin(twins: list[Twins], batch: tuple[int, ...]) -> None:
+    for twin in twins:
+        outputs = normal_inputs(*batch, twin.change.shape[0])
+        found, wanted = twin.change.times_left(outputs.to(twin.change.dense().dtype)), outputs @ twin.dense
+        assert found.shape == wanted.shape
+        assert_close(found, wanted, 10 * float(twin.dense.norm()))
+
+
+def test_its_transpose_acts_on_outputs_of_half_precision(twins: list[Twins]) -> None:
+    for twin in twins:
+        outputs = normal_inputs(3, twin.change.shape[0]).bfloat16()
+        found = twin.change.times_left(outputs)
+        assert found.dtype == twin.change.dense().dtype
+        assert_close(found, outputs.double() @ twin.dense, 10 * float(twin.dense.norm()))
+
+
+def test_its_factors_multiply_to_its_twin_where_it_has_some(twins: list[Twins]) -> None:
+    for twin in twins:
+        factors = twin.change.factors()
+        assert (factors is not None) == isinstance(twin.change, LowRank | Scaled)
+        if factors is not None:
+            assert_close(factors[0] @ factors[1], twin.dense, float(twin.dense.norm()))
+
+
+def test_held_in_memory_it_is_the_same_change_in_a_form_that_stays(twins: list[Twins]) -> None:
+    for twin in twins:
+        held = twin.change.in_memory()
+        assert type(held) is type(twin.change)
+        assert torch.equal(held.dense(), twin.change.dense())
+
+
 def test_it_acts_on_inputs_of_half_precision(twins: list[Twins]) -> None:
     for twin in twins:
         inputs = normal_inputs(3, twin.change.shape[1]).bfloat16()
@@ -66,6 +98,7 @@ def test_moving_it_to_a_device_keeps_its_form_and_its_numbers(twins: list[Twins]
         moved = twin.change.to("cpu")
         assert type(moved) is type(twin.change)
         assert torch.equal(moved.dense(), twin.change.dense())
+        assert moved.device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("factor", [0.0, 1.0, -2.5])
@@ -75,6 +108,8 @@ def test_scaling_scales_every_answer(twins: list[Twins], factor: float) -> None:
         assert scaled.shape == twin.change.shape
         assert_close(scaled.dense(), factor * twin.dense, size)
         assert scaled.norm() == pytest.approx(size, rel=3e-6, abs=1e-12)
+        outputs = normal_inputs(twin.change.shape[0])
+        assert_close(scaled.times_left(outputs), factor * outputs @ twin.dense, 10 * size)
         assert_close(scaled.singular_values(), abs(factor) * torch.linalg.svdvals(twin.dense), 3 * size)
 
 
@@ -88,7 +123,7 @@ def test_answers_are_in_float32_and_in_float64_where_the_tensors_are(form: str) 
 def test_every_tensor_of_it_is_moved(form: str) -> None:
     # The device without storage refuses to be mixed with any other.
     moved = MAKERS[form](4, 6, torch.float32).change.to("meta")
-    assert moved.dense().device.type == "meta"
+    assert moved.dense().device.type == moved.device.type == "meta"
     assert moved.times(torch.empty(6, device="meta")).shape == (4,)
 
 
@@ -109,6 +144,8 @@ def test_a_vector_has_a_norm_and_no_singular_values(change: Delta) -> None:
     assert str(caught.value) == "singular values of a change of shape (5,): defined for matrices only"
     with pytest.raises(NotMeasurable, match=r"times of a change of shape \(5,\): defined for matrices only"):
         change.times(torch.ones(5))
+    with pytest.raises(NotMeasurable, match=r"times_left of a change of shape \(5,\): defined for matrices only"):
+        change.times_left(torch.ones(5))
 
 
 def test_gradients_are_not_carried_along() -> None:
@@ -139,3 +176,33 @@ def test_a_sum_of_one_is_that_one() -> None:
     change = Dense(torch.ones(2, 3))
     assert torch.equal(Sum(change).dense(), change.dense())
     assert Sum(change).norm() == change.norm()
+
+
+def test_a_sum_of_changes_of_low_rank_has_their_factors_side_by_side() -> None:
+    first, second = MAKERS["rank 1"](4, 6, torch.float64), MAKERS["rank 3"](4, 6, torch.float64)
+    factors = Sum(first.change, Scaled(2.0, second.change)).factors()
+    assert factors is not None
+    assert factors[0].shape == (4, 4) and factors[1].shape == (4, 6)
+    assert_close(factors[0] @ factors[1], first.dense + 2 * second.dense, 10.0)
+    assert Sum(first.change, Dense(second.dense)).factors() is None
+    assert Scaled(2.0, Dense(second.dense)).factors() is None
+
+
+def test_what_is_read_anew_for_every_question_is_read_once_for_many() -> None:
+    class OnDisk(Delta):
+        reads = 0
+
+        @property
+        def shape(self) -> tuple[int, ...]:
+            return 2, 3
+
+        def dense(self) -> Tensor:
+            self.reads += 1
+            return torch.ones(2, 3)
+
+    change = OnDisk()
+    held = Scaled(2.0, Sum(change, Dense(torch.ones(2, 3)))).in_memory()
+    for _ in range(5):
+        assert held.times(torch.ones(3)).tolist() == [12.0, 12.0]
+        assert held.times_left(torch.ones(2)).tolist() == [8.0, 8.0, 8.0]
+    assert change.reads == 1

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.algebra.low_rank import LowRank
+from holdfast.algebra.delta import Dense, Scaled
+from holdfast.algebra.low_rank import LowRank, as_low_rank
 
 sizes = st.integers(1, 9)
 
@@ -57,8 +58,19 @@ def test_the_product_is_never_formed_to_answer_about_it(monkeypatch: pytest.Monk
     change = LowRank(*factors(300, 2, 400, 0))
     monkeypatch.setattr(LowRank, "dense", lambda self: pytest.fail("the product was formed"))
     change.norm(), change.singular_values(), change.times(torch.ones(400)), change.to("cpu")
+    change.times_left(torch.ones(300)), change.factors(), change.in_memory(), change.device
 
 
 def test_factors_that_do_not_meet_are_refused() -> None:
     with pytest.raises(ValueError, match=r"factors of shapes \(3, 2\) and \(4, 5\) do not meet"):
         LowRank(torch.ones(3, 2), torch.ones(4, 5))
+
+
+@pytest.mark.parametrize(("rank", "kept"), [(0, True), (4, True), (5, False)])
+def test_factors_are_kept_as_long_as_their_product_is_not_smaller(rank: int, kept: bool) -> None:
+    left, right = factors(4, rank, 9, 0)
+    found = as_low_rank(Scaled(2.0, LowRank(left, right)))
+    assert (found is not None) == kept
+    if found is not None:
+        torch.testing.assert_close(found.dense(), 2.0 * left @ right)
+    assert as_low_rank(Dense(left @ right)) is None

@@ -125,3 +125,23 @@ def test_a_tiny_turn_does_not_cancel() -> None:
 def test_blocks_that_do_not_fill_the_inputs_are_refused() -> None:
     with pytest.raises(ValueError, match="2 blocks of width 4 do not fill 9 inputs"):
         Rotation(torch.ones(3, 9), torch.zeros(2, 4, 4))
+
+
+@pytest.mark.parametrize("size", GENERATOR_SIZES)
+def test_inputs_are_displaced_by_the_turn_less_the_identity(size: float) -> None:
+    change = Rotation(torch.ones(3, 8, dtype=torch.float64), generators(2, 4, size))
+    inputs = torch.randn(5, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    turn = torch.block_diag(*change.rotation())
+    torch.testing.assert_close(change.displace(inputs), inputs @ turn.mT - inputs)
+
+
+def test_rows_are_turned_as_the_weight_is() -> None:
+    weight = torch.randn(3, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    change = Rotation(weight, generators(2, 4, 0.7))
+    torch.testing.assert_close(change.turn_rows(weight), weight + change.dense())
+
+
+def test_orthonormal_rows_stay_so_to_their_own_precision() -> None:
+    change = Rotation(torch.ones(2, 8), generators(2, 4, 3.0).float())
+    turned = change.turn_rows(torch.eye(8, dtype=torch.float64))
+    assert orthogonality_defect(turned[None]) < 1e-14

@@ -42,7 +42,17 @@ def test_the_matrix_is_never_formed_to_act_on_inputs(monkeypatch: pytest.MonkeyP
     change = Sparse(torch.tensor([3]), torch.tensor([2.0]), (2, 3))
     monkeypatch.setattr(Sparse, "dense", lambda self: pytest.fail("the matrix was formed"))
     assert change.times(torch.tensor([5.0, 0.0, 0.0])).tolist() == [0.0, 10.0]
+    assert change.times_left(torch.tensor([0.0, 5.0])).tolist() == [10.0, 0.0, 0.0]
+    assert change.in_memory() is change
     assert change.norm() == 2.0
+
+
+def test_gradients_flow_through_it_to_the_inputs() -> None:
+    change = Sparse(torch.tensor([5, 0]), torch.tensor([2.0, 3.0]), (2, 3))
+    inputs = torch.ones(4, 3, requires_grad=True)
+    change.times(inputs).sum().backward()
+    assert inputs.grad is not None
+    assert inputs.grad.tolist() == [[3.0, 0.0, 2.0]] * 4
 
 
 @pytest.mark.parametrize(

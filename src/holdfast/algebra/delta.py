@@ -24,6 +24,11 @@ class Delta(ABC):
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor that is changed."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return self.dense().device
+
     @abstractmethod
     def dense(self) -> Tensor:
         """The change as one tensor of ``shape``. Cost: its full size in memory."""
@@ -33,6 +38,20 @@ class Delta(ABC):
         self._matrix("times")
         dense = self.dense()
         return torch.nn.functional.linear(inputs.to(dense.dtype), dense)
+
+    def times_left(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch inputs"]:
+        """What the transposed change makes of the layer's outputs: ``outputs @ dense()``."""
+        self._matrix("times_left")
+        dense = self.dense()
+        return outputs.to(dense.dtype) @ dense
+
+    def factors(self) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]] | None:
+        """Two factors whose product is the change, where it is held as such; their rank may exceed both widths."""
+        return None
+
+    def in_memory(self) -> Delta:
+        """The same change, ready for many products: what is read or formed anew for each is formed once."""
+        return Dense(self.dense())
 
     def norm(self) -> float:
         """Frobenius norm."""
@@ -75,6 +94,9 @@ class Dense(Delta):
     def dense(self) -> Tensor:
         return self._change
 
+    def in_memory(self) -> Delta:
+        return self
+
 
 class Scaled(Delta):
     """Another change times a number."""
@@ -86,11 +108,25 @@ class Scaled(Delta):
     def shape(self) -> tuple[int, ...]:
         return self._change.shape
 
+    @property
+    def device(self) -> torch.device:
+        return self._change.device
+
     def dense(self) -> Tensor:
         return self._factor * self._change.dense()
 
     def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         return self._factor * self._change.times(inputs)
+
+    def times_left(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch inputs"]:
+        return self._factor * self._change.times_left(outputs)
+
+    def factors(self) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]] | None:
+        inner = self._change.factors()
+        return None if inner is None else (self._factor * inner[0], inner[1])
+
+    def in_memory(self) -> Delta:
+        return Scaled(self._factor, self._change.in_memory())
 
     def norm(self) -> float:
         return abs(self._factor) * self._change.norm()
@@ -115,6 +151,10 @@ class Sum(Delta):
     def shape(self) -> tuple[int, ...]:
         return self._changes[0].shape
 
+    @property
+    def device(self) -> torch.device:
+        return self._changes[0].device
+
     def dense(self) -> Tensor:
         first, *rest = (change.dense() for change in self._changes)
         for change in rest:
@@ -126,6 +166,23 @@ class Sum(Delta):
         for change in rest:
             first = first + change
         return first
+
+    def times_left(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch inputs"]:
+        first, *rest = (change.times_left(outputs) for change in self._changes)
+        for change in rest:
+            first = first + change
+        return first
+
+    def factors(self) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]] | None:
+        """The factors of all parts side by side, where each part has some."""
+        pairs = [pair for change in self._changes if (pair := change.factors()) is not None]
+        if len(pairs) < len(self._changes):
+            return None
+        lefts, rights = zip(*pairs, strict=True)
+        return torch.cat(lefts, dim=1), torch.cat(rights)
+
+    def in_memory(self) -> Delta:
+        return Sum(*(change.in_memory() for change in self._changes))
 
     def to(self, device: torch.device | str) -> Delta:
         return Sum(*(change.to(device) for change in self._changes))

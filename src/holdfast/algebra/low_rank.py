@@ -26,11 +26,24 @@ class LowRank(Delta):
     def shape(self) -> tuple[int, ...]:
         return self.left.shape[0], self.right.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        return self.left.device
+
     def dense(self) -> Tensor:
         return self.left @ self.right
 
     def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         return inputs.to(self.left.dtype) @ self.right.T @ self.left.T
+
+    def times_left(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch inputs"]:
+        return outputs.to(self.left.dtype) @ self.left @ self.right
+
+    def factors(self) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]]:
+        return self.left, self.right
+
+    def in_memory(self) -> Delta:
+        return self
 
     def norm(self) -> float:
         return float(torch.linalg.vector_norm(self._core()))
@@ -48,3 +61,9 @@ class LowRank(Delta):
         # left @ right = Q1 (R1 R2^T) Q2^T with Q1, Q2 orthonormal: the core holds all singular values but zeros.
         core: Tensor = torch.linalg.qr(self.left, mode="r").R @ torch.linalg.qr(self.right.T, mode="r").R.T
         return core
+
+
+def as_low_rank(change: Delta) -> LowRank | None:
+    """A change as a product of two factors, if it is held so and its product is not the smaller of the two."""
+    factors = change.factors()
+    return LowRank(*factors) if factors is not None and factors[1].shape[0] <= min(change.shape) else None

@@ -63,6 +63,10 @@ class Rotation(Delta):
     def shape(self) -> tuple[int, ...]:
         return tuple(self.weight.shape)
 
+    @property
+    def device(self) -> torch.device:
+        return self.weight.device
+
     def rotation(self) -> Float[Tensor, "blocks width width"]:
         """The rotation of each block of inputs."""
         return cayley(self.generator)
@@ -75,8 +79,22 @@ class Rotation(Delta):
         return self._blockwise(self.weight, self._motion())
 
     def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        turned = self._blockwise(inputs.to(self.weight.dtype), self._motion().transpose(-2, -1))
-        return turned @ self.weight.T
+        return self.displace(inputs.to(self.weight.dtype)) @ self.weight.T
+
+    def times_left(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch inputs"]:
+        return self._blockwise(outputs.to(self.weight.dtype) @ self.weight, self._motion())
+
+    def displace(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch inputs"]:
+        """How far the inputs of the layer are moved, ``(R - I) x`` for each x: no cancellation for small turns."""
+        return self._blockwise(inputs.to(self.generator.dtype), self._motion().transpose(-2, -1))
+
+    def turn_rows(self, rows: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch inputs"]:
+        """Rows as they stand after the turn, ``rows @ blockdiag(R)``: what becomes of W, and of its right vectors."""
+        # A rotation in the rows' own precision keeps orthonormal rows orthonormal to that precision.
+        return self._blockwise(rows, cayley(self.generator.to(rows.dtype)))
+
+    def in_memory(self) -> Delta:
+        return self
 
     def to(self, device: torch.device | str) -> Delta:
         return Rotation(self.weight.to(device), self.generator.to(device))

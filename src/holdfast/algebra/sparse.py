@@ -35,6 +35,10 @@ class Sparse(Delta):
     def shape(self) -> tuple[int, ...]:
         return self._shape
 
+    @property
+    def device(self) -> torch.device:
+        return self._values.device
+
     def dense(self) -> Tensor:
         flat = self._values.new_zeros(prod(self._shape))
         flat[self._positions] = self._values
@@ -43,13 +47,28 @@ class Sparse(Delta):
     def times(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         """Cost: one multiplication an entry, not one an element of the matrix."""
         self._matrix("times")
-        outputs, width = self._shape
-        rows = self._positions // width
-        terms = inputs.to(self._values.dtype)[..., self._positions % width] * self._values
-        return terms.new_zeros(*inputs.shape[:-1], outputs).index_add(-1, rows, terms)
+        return self._spread(inputs, self._shape, self._positions)
+
+    def times_left(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch inputs"]:
+        self._matrix("times_left")
+        height, width = self._shape
+        transposed = self._positions % width * height + self._positions // width
+        return self._spread(outputs, (width, height), transposed)
+
+    def in_memory(self) -> Delta:
+        return self
 
     def norm(self) -> float:
         return float(torch.linalg.vector_norm(self._values))
 
     def to(self, device: torch.device | str) -> Delta:
         return Sparse(self._positions.to(device), self._values.to(device), self._shape)
+
+    def _spread(self, rows: Tensor, shape: tuple[int, ...], positions: Tensor) -> Tensor:
+        """``rows @ matrix.T`` for the matrix of a shape that holds the values at the positions given."""
+        places = torch.stack([positions // shape[1], positions % shape[1]])
+        # Positions were checked when this change was made.
+        matrix = torch.sparse_coo_tensor(places, self._values, shape, check_invariants=False)
+        columns = rows.to(self._values.dtype).reshape(-1, shape[1]).T
+        product: Tensor = torch.sparse.mm(matrix, columns)
+        return product.T.reshape(*rows.shape[:-1], shape[0])

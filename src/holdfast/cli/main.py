@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from holdfast.cli import arena, check, evaluate, listing, report, train, validate
+from holdfast.cli import arena, check, diagnose, evaluate, listing, relate, report, train, validate
 from holdfast.core.errors import EXIT_FAULT, EXIT_USAGE, HoldfastError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("arena", context_settings=PASS_ON)(arena.arena)
 app.command("train", context_settings=PASS_ON)(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("diagnose")(diagnose.diagnose)
+app.command("relate")(relate.relate)
 app.command("report")(report.report)
 app.command("ls")(listing.ls)
 app.command("validate", context_settings=PASS_ON)(validate.validate)

@@ -7,16 +7,13 @@ from typing import Any
 
 from holdfast.report.comparison import Comparison, Span
 from holdfast.report.course import Course, Line, course_of
+from holdfast.report.frame import Figure, axis, layout
 from holdfast.report.hover import told
 from holdfast.report.labels import placed
-from holdfast.report.palette import FAINT, HAIR, INK, SHADE, SOFT, WHITE, Look, looks
+from holdfast.report.palette import FAINT, INK, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
 from holdfast.report.wording import SCORES, listed, markup, number, typeset
 
-Figure = dict[str, Any]
-"""A figure as plotly reads it: data and layout."""
-
-FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 WIDTH, HEIGHT = 1160, 640
 LEFT, RIGHT, TOP, BOTTOM = 74, 18, 18, 62
 COURSE_HEIGHT, LEGEND_ROW, LEGEND_SAMPLE = 430, 22, 62
@@ -42,17 +39,17 @@ def tradeoff_chart(comparison: Comparison) -> Figure | None:
     kept = f"kept: {SCORES[comparison.forgetting_unit]}, over {listed(comparison.headline, most=7)}"
     target = f"learned: {SCORES[comparison.gain_unit]}, on {listed(comparison.learn)}"
     better = "   <b>better \N{RIGHTWARDS ARROW}</b>"
-    layout = {
-        **_layout(WIDTH, HEIGHT),
+    shown = {
+        **layout(WIDTH, HEIGHT),
         "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
         "showlegend": False,
-        "xaxis": {**_axis(markup(kept) + better), "range": plane.kept_range},
+        "xaxis": {**axis(markup(kept) + better), "range": plane.kept_range},
         # The title of this axis is turned, and its arrow with it.
-        "yaxis": {**_axis(markup(target) + better), "range": plane.target_range},
+        "yaxis": {**axis(markup(target) + better), "range": plane.target_range},
         "shapes": _crosshair(plane.base),
         "annotations": _names(everybody, plane),
     }
-    return {"data": traces, "layout": layout}
+    return {"data": traces, "layout": shown}
 
 
 def course_chart(comparison: Comparison) -> Figure | None:
@@ -67,13 +64,13 @@ def course_chart(comparison: Comparison) -> Figure | None:
     traces = [
         _course(line, look[line.point.name], xaxis, yaxis, which) for xaxis, yaxis, which in panels for line in ordered
     ]
-    layout = {
-        **_layout(WIDTH, height),
+    shown = {
+        **layout(WIDTH, height),
         "margin": {"l": 60, "r": legend, "t": 44, "b": 56},
-        "xaxis": {**_axis("optimizer step"), **_steps(course), "domain": [0.0, PANEL], "anchor": "y"},
-        "xaxis2": {**_axis("optimizer step"), **_steps(course), "domain": [1.0 - PANEL, 1.0], "anchor": "y2"},
-        "yaxis": {**_axis(""), "anchor": "x"},
-        "yaxis2": {**_axis(""), "anchor": "x2"},
+        "xaxis": {**axis("optimizer step"), **_steps(course), "domain": [0.0, PANEL], "anchor": "y"},
+        "xaxis2": {**axis("optimizer step"), **_steps(course), "domain": [1.0 - PANEL, 1.0], "anchor": "y2"},
+        "yaxis": {**axis(""), "anchor": "x"},
+        "yaxis2": {**axis(""), "anchor": "x2"},
         "legend": {"x": 1.015, "y": 1.0, "yanchor": "top", "tracegroupgap": 0},
         "shapes": _levels(course),
         "annotations": [
@@ -81,41 +78,7 @@ def course_chart(comparison: Comparison) -> Figure | None:
             _heading(1.0 - PANEL, f"learned: {SCORES[comparison.gain_unit]}"),
         ],
     }
-    return {"data": traces, "layout": layout}
-
-
-def _layout(width: int, height: int) -> dict[str, Any]:
-    return {
-        "width": width,
-        "height": height,
-        "font": {"family": FONT, "size": 13, "color": INK},
-        "paper_bgcolor": WHITE,
-        "plot_bgcolor": WHITE,
-        "hovermode": "closest",
-        "hoverdistance": 14,
-        "dragmode": "zoom",
-        "hoverlabel": {
-            "bgcolor": WHITE,
-            "bordercolor": FAINT,
-            "align": "left",
-            "font": {"family": FONT, "size": 12.5, "color": INK},
-        },
-    }
-
-
-def _axis(title: str) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "font": {"size": 13, "color": SOFT}, "standoff": 12},
-        "gridcolor": HAIR,
-        "zeroline": False,
-        "showline": True,
-        "linecolor": FAINT,
-        "ticks": "outside",
-        "ticklen": 5,
-        "tickcolor": FAINT,
-        "tickfont": {"size": 12, "color": SOFT},
-        "nticks": 9,
-    }
+    return {"data": traces, "layout": shown}
 
 
 def _stairs(plane: Plane) -> list[Figure]:

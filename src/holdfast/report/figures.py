@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast.metrics.tradeoff import BASE
 from holdfast.report.comparison import Comparison
 from holdfast.report.course import Line, course_of
 from holdfast.report.labels import placed
-from holdfast.report.palette import FAINT, HAIR, INK, PALE, SHADE, SOFT, WHITE, Look, looks
+from holdfast.report.palette import FAINT, INK, PALE, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
+from holdfast.report.printing import SETTINGS, SMALL, TEXT, saved
 from holdfast.report.wording import SCORES, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI: Final = 200
 INCH: Final = 72.0
 """Points in an inch."""
 
@@ -26,31 +25,10 @@ PLANE_SIZE, PLANE_BOX = (7.0, 4.3), (0.085, 0.115, 0.9, 0.865)
 COURSE_SIZE, LEGEND_ROW = (7.0, 2.7), 0.135
 """Inches; the height of a row of the legend too."""
 
-TEXT, SMALL = 8.0, 7.0
 LETTER, BOLD, ROW = 4.7, 1.15, 9.5
 """Of the names beside the dots: width of a letter in points, by what a bold one is wider, height of a line."""
 
 DASHES: Final = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-SETTINGS: Final[dict[Any, Any]] = {
-    "font.size": TEXT,
-    "text.parse_math": False,
-    "text.color": INK,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": SOFT,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": HAIR,
-    "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": SOFT,
-    "ytick.labelcolor": SOFT,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "pdf.fonttype": 42,
-}
 
 
 def figures(comparison: Comparison) -> dict[str, bytes | None]:
@@ -60,7 +38,7 @@ def figures(comparison: Comparison) -> dict[str, bytes | None]:
     with matplotlib.rc_context(SETTINGS):
         drawn = {"trade-off": tradeoff_figure(comparison), "retention": retention_figure(comparison)}
         return {
-            f"{name}.{kind}": None if figure is None else _saved(figure, kind)
+            f"{name}.{kind}": None if figure is None else saved(figure, kind)
             for name, figure in drawn.items()
             for kind in ("png", "pdf")
         }
@@ -122,14 +100,6 @@ def retention_figure(comparison: Comparison) -> Figure | None:
     handles, names = kept.get_legend_handles_labels()
     figure.legend(handles, names, loc="upper left", bbox_to_anchor=(0.85, top), frameon=False, fontsize=SMALL)
     return figure
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    # Without dates, so that the same numbers give the same file.
-    dates = {"CreationDate": None, "ModDate": None} if kind == "pdf" else {}
-    file = BytesIO()
-    figure.savefig(file, format=kind, dpi=DPI, metadata=dates, facecolor=WHITE, bbox_inches="tight", pad_inches=0.04)
-    return file.getvalue()
 
 
 def _draw(axes: Axes, dot: Dot, look: Look) -> None:

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-from holdfast.report.charts import Figure, course_chart, tradeoff_chart
+from holdfast.report.charts import course_chart, tradeoff_chart
 from holdfast.report.comparison import Comparison
 from holdfast.report.heat import heat_of
 from holdfast.report.ledger import ledger_of
+from holdfast.report.offline import embedded, rendered
 from holdfast.report.palette import looks
 from holdfast.report.verdict import headline, verdict
-from holdfast.report.wording import base_name, counted, listed, scales, typeset
+from holdfast.report.wording import base_name, counted, listed, scales
 
 
 def page(comparison: Comparison) -> str:
     """The page as HTML; plotly.js, 5 MB, is part of it."""
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("holdfast.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["typeset"] = typeset
-    environment.filters["listed"] = listed
-    template = environment.get_template("page.html.j2")
-    return template.render(_facts(comparison), plotly=Markup(get_plotlyjs())) + "\n"
+    return rendered("page.html.j2", _facts(comparison))
 
 
 def _facts(comparison: Comparison) -> dict[str, Any]:
@@ -45,8 +31,8 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "verdict": verdict(comparison),
         "setup": _setup(comparison),
         "looks": look,
-        "tradeoff": _embedded(tradeoff_chart(comparison)),
-        "course": _embedded(course_chart(comparison)),
+        "tradeoff": embedded(tradeoff_chart(comparison)),
+        "course": embedded(course_chart(comparison)),
         "failed": [point for point in comparison.points if point.failure is not None],
         "heat": heat_of(comparison),
         "ledger": ledger_of(comparison),
@@ -77,10 +63,3 @@ def _training(recipe: dict[str, object]) -> str:
     if not isinstance(steps, int) or not isinstance(rows, int):
         return ""
     return f"{counted(steps, 'step')} of {counted(rows, 'row')}"
-
-
-def _embedded(figure: Figure | None) -> Markup | None:
-    """A figure as JSON that cannot end the script element around it."""
-    if figure is None:
-        return None
-    return Markup(json.dumps(figure, allow_nan=False).replace("<", "\\u003c"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from holdfast.core.record import to_jsonl
@@ -12,9 +10,7 @@ from holdfast.report.figures import figures
 from holdfast.report.page import page
 from holdfast.report.records import records_of
 from holdfast.report.summary import summary
-
-PAGE = "report.html"
-FIGURES = "figures"
+from holdfast.report.writing import PAGE, write_report
 
 
 def publish(comparison: Comparison, folder: Path) -> Path:
@@ -34,24 +30,5 @@ def publish(comparison: Comparison, folder: Path) -> Path:
         # The page is written last: where it is, everything else is.
         PAGE: page(comparison),
     }
-    for name, content in figures(comparison).items():
-        if content is None:
-            (folder / FIGURES / name).unlink(missing_ok=True)
-        else:
-            _replace(folder / FIGURES / name, content)
-    for name, text in texts.items():
-        _replace(folder / name, text.encode())
+    write_report(folder, figures(comparison), texts)
     return folder / PAGE
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)  # temporary files are private; this one becomes an ordinary file
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
@@ -20,7 +21,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.oft import Linear as OFTLinear
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
-from torch import nn
+from torch import Tensor, nn
 
 from holdfast.algebra.delta import Delta, Dense, exact
 from holdfast.algebra.low_rank import LowRank
@@ -33,10 +34,25 @@ from holdfast.weights.update import Update
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
+MOVING: Final = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Ways to begin a LoRA that take what it begins with out of the base, each time that peft loads it."""
+
 
 def is_adapter(folder: Path) -> bool:
     """Whether a folder is an adapter, rather than a full model."""
     return (folder / CONFIG).is_file()
+
+
+def form_of(folder: Path) -> str:
+    """What kind of adapter a folder holds, in words, such as ``lora adapter``.
+
+    Raises:
+        DamagedCheckpoint: If its configuration cannot be read.
+    """
+    try:
+        return f"{json.loads((folder / CONFIG).read_text(encoding='utf-8'))['peft_type'].lower()} adapter"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
 
 
 def update_of(model: PeftModel) -> Update:
@@ -70,13 +86,50 @@ def read_adapter(folder: Path, model: nn.Module) -> Update:
         IncompatibleUpdate: If the adapter was not made for a base of this shape.
     """
     flags = {name: tensor.requires_grad for name, tensor in model.named_parameters()}
-    attached = load_adapter(folder, model)
+    with unmoved(folder, model) as before:
+        attached = load_adapter(folder, model)
+        try:
+            found = update_of(attached)
+        finally:
+            unloaded(attached)
+            for name, tensor in model.named_parameters():
+                tensor.requires_grad_(flags[name])
+        weights = dict(model.named_parameters())
+        return Update({name: _with_move(change, weights.get(name), before.get(name)) for name, change in found.items()})
+
+
+@contextmanager
+def unmoved(folder: Path, model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """The matrices that loading an adapter may move, as they were; on leaving, they are so again, bit for bit.
+
+    peft takes the leading directions out of the base whenever it loads a PiSSA adapter that was not converted on
+    save, and does not put them back. Cost: a copy of the matrices of the model for such adapters, nothing for others.
+    """
+    begun = _configured(folder).get("init_lora_weights")
+    moving = isinstance(begun, str) and begun.lower().startswith(MOVING)
+    weights = dict(model.named_parameters()) if moving else {}
+    kept = {name: tensor.detach().clone() for name, tensor in weights.items() if tensor.dim() == 2}
     try:
-        return update_of(attached)
+        yield kept
     finally:
-        unloaded(attached)
-        for name, tensor in model.named_parameters():
-            tensor.requires_grad_(flags[name])
+        with torch.no_grad():
+            for name, tensor in kept.items():
+                weights[name].copy_(tensor)
+
+
+def _with_move(change: Delta, now: Tensor | None, before: Tensor | None) -> Delta:
+    """The change against the base as it was, where loading has moved it."""
+    if now is None or before is None or torch.equal(now, before):
+        return change
+    return Dense(change.dense() + exact(now.detach()) - exact(before))
+
+
+def _configured(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
+    return found if isinstance(found, dict) else {}
 
 
 def load_adapter(folder: Path, model: nn.Module) -> PeftModel:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from holdfast.core.errors import IncompatibleUpdate
-from holdfast.weights.adapter import is_adapter, load_adapter, unloaded
+from holdfast.weights.adapter import is_adapter, load_adapter, unloaded, unmoved
 from holdfast.weights.shards import Shards
 
 
@@ -38,13 +38,14 @@ def checkpoint_on(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
 @contextmanager
 def _adapter(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
     flags = {name: tensor.requires_grad for name, tensor in base.named_parameters()}
-    attached = load_adapter(folder, base)
-    try:
-        yield attached
-    finally:
-        unloaded(attached)
-        for name, tensor in base.named_parameters():
-            tensor.requires_grad_(flags[name])
+    with unmoved(folder, base):
+        attached = load_adapter(folder, base)
+        try:
+            yield attached
+        finally:
+            unloaded(attached)
+            for name, tensor in base.named_parameters():
+                tensor.requires_grad_(flags[name])
 
 
 @contextmanager

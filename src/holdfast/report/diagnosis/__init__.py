@@ -1,0 +1,1 @@
+"""The page, the figures and the words of a diagnosis; no model and no torch is needed."""

@@ -1,0 +1,37 @@
+"""The short version of a diagnosis, in Markdown."""
+
+from __future__ import annotations
+
+from holdfast.core.diagnosis import Diagnosis
+from holdfast.report.diagnosis.by_module import LEGEND, ShortTable, short_table
+from holdfast.report.diagnosis.findings import Findings
+from holdfast.report.diagnosis.verdict import headline, verdict_of
+
+
+def diagnosis_summary(diagnosis: Diagnosis) -> str:
+    """Title, verdict, table by module, and what it was measured on."""
+    table = short_table(Findings(diagnosis))
+    measured = [f"base: {diagnosis.base}", f"tuned: {diagnosis.tuned} ({diagnosis.form})"]
+    measured += [
+        f"{prompts.role} prompts: {prompts.source}, {prompts.count:,} prompts, {prompts.tokens:,} tokens looked at"
+        for prompts in diagnosis.prompts
+    ]
+    blocks = [
+        f"# {headline(diagnosis)}",
+        _items(verdict_of(diagnosis)),
+        *([] if table is None else ["## By module", markdown(table), LEGEND]),
+        "## Measured on",
+        _items(measured),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def markdown(table: ShortTable) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(table.columns) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table.rows]
+    return "\n".join(lines)
+
+
+def _items(lines: list[str] | tuple[str, ...]) -> str:
+    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
