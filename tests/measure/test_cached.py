@@ -17,7 +17,6 @@ from transformers import BloomConfig, Gemma3Config, PreTrainedModel
 from holdfast.measure.cached import (
     SHARED_MIN_TOKENS,
     Rows,
-    buckets,
     go_on,
     logits_of,
     one_by_one,
@@ -160,25 +159,6 @@ def test_what_rows_share_leaves_a_token_of_each(texts: list[str]) -> None:
     shortest = min(texts, key=len)
     wanted = max(n for n in range(len(shortest)) if all(text.startswith(shortest[:n]) for text in texts))
     assert shared_length([tuple(map(ord, text)) for text in texts]) == wanted
-
-
-@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 7), st.integers(1, 100))
-def test_buckets_hold_every_row_once_longest_first_and_within_bounds(
-    lengths: list[int], max_rows: int, max_tokens: int
-) -> None:
-    batches = list(buckets(lengths, max_rows=max_rows, max_tokens=max_tokens))
-    order = [index for batch in batches for index in batch]
-    assert sorted(order) == list(range(len(lengths)))
-    assert [lengths[index] for index in order] == sorted(lengths, reverse=True)
-    for batch in batches:
-        longest = max(lengths[index] for index in batch)
-        assert len(batch) <= max_rows
-        assert len(batch) == 1 or longest * len(batch) <= max_tokens
-        assert batch is batches[-1] or len(batch) == max_rows or longest * (len(batch) + 1) > max_tokens
-
-
-def test_rows_of_one_length_stay_in_order() -> None:
-    assert list(buckets([4, 9, 4, 9, 4], max_rows=2, max_tokens=18)) == [[1, 3], [0, 2], [4]]
 
 
 def test_a_model_has_room_for_what_it_was_made_for_less_its_virtual_tokens(model: PreTrainedModel) -> None:

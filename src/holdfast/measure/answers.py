@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from holdfast.core.batches import buckets
 from holdfast.core.task import Example
-from holdfast.measure.cached import buckets, go_on, one_by_one, room, run
+from holdfast.measure.cached import go_on, one_by_one, room, run
 from holdfast.measure.prompts import Ids, check_begun, check_length, prompt_ids
 
 

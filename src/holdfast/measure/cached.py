@@ -8,7 +8,7 @@ prefix tree, not the sum of their lengths.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,24 +85,6 @@ def shared_length(rows: Sequence[Ids]) -> int:
     """Length of the beginning that all rows share; at least one token of each row is left over."""
     low, high = min(rows), max(rows)
     return min(common_length(low, high), min(map(len, rows)) - 1)
-
-
-def buckets(lengths: Sequence[int], *, max_rows: int, max_tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, longest first, so that the first batch shows whether memory suffices.
-
-    Args:
-        lengths: Length of each row.
-        max_rows: Most rows in a batch.
-        max_tokens: Most tokens in a batch, padding included; a single longer row is a batch of its own.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) == max_rows or lengths[batch[0]] * (len(batch) + 1) > max_tokens):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def _extend(

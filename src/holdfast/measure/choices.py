@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from holdfast.core.batches import buckets
 from holdfast.core.task import Example
-from holdfast.measure.cached import Rows, buckets, logits_of, one_by_one, room, run
+from holdfast.measure.cached import Rows, logits_of, one_by_one, room, run
 from holdfast.measure.prompts import Asked, check_begun, check_length, with_completions
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ from holdfast.algebra.spectrum import Spectrum
 from holdfast.core.diagnosis import CONTROL, UPDATE, Curve, Diagnosis, Prompts, Site
 from holdfast.core.errors import NotMeasurable
 from holdfast.core.record import Record
+from holdfast.core.sites import block_of
 from holdfast.measure.listening import activations_compared, inputs_read
 from holdfast.measure.points import Point
 from holdfast.probes.activation_geometry import ActivationGeometry
@@ -34,8 +35,6 @@ Tick = Callable[[str, int, int], None]
 UNREAD = "drift: the update changes no linear layer inside a numbered block of the model"
 
 UNREADABLE = "prompts are read by a model: open the base, and give the tuned model as a point over it"
-
-_BLOCK = re.compile(r"^(?:.*?\.)?(\d+)\.(.+)$")
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def diagnose(
         base=patient.base,
         tuned=patient.tuned,
         form=patient.form,
-        moved_params=sum(_entries(change.shape) for change in patient.update.values()),
+        moved_params=sum(math.prod(change.shape) for change in patient.update.values()),
         base_params=patient.params,
         sites=(*weights, *(_site(name) for name in listened if name not in {site.name for site in weights})),
         prompts=tuple(
@@ -258,13 +257,5 @@ def _module_of(weight: str) -> str:
 
 
 def _site(name: str, shape: Sequence[int] = ()) -> Site:
-    match = _BLOCK.match(name)
-    block, module = (int(match[1]), match[2]) if match else (None, name)
+    block, module = block_of(name) or (None, name)
     return Site(name=name, block=block, module=module, shape=tuple(shape))
-
-
-def _entries(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

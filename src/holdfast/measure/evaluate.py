@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from holdfast.core.task import Example, Split, Task
 from holdfast.measure.answers import answers
 from holdfast.measure.choices import choice_loglikelihoods, likeliest
 from holdfast.measure.reading import read
+from holdfast.weights.evaluating import evaluating
 
 
 def evaluate(
@@ -50,7 +50,7 @@ def evaluate(
     """
     exam = _Exam(model, tokenizer, base, {"max_rows": max_rows, "max_tokens": max_tokens, "tick": tick})
     scored = []
-    with _evaluating(model):
+    with evaluating(model):
         for name, task in tasks.items():
             examples = task.examples(split, limit)
             if not examples:
@@ -61,17 +61,6 @@ def evaluate(
             except BadData as error:
                 raise BadData(f"task '{name}': {error}") from error
     return PointScores(split=split, tasks=tuple(scored))
-
-
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @dataclass(frozen=True)

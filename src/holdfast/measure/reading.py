@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from holdfast.core.batches import buckets
 from holdfast.core.errors import BadData
 from holdfast.core.task import Example
-from holdfast.measure.cached import buckets, room
+from holdfast.measure.cached import room
 from holdfast.measure.prompts import Ids, common_length, full_ids, prompt_ids
 
 CHUNK_TOKENS = 1024

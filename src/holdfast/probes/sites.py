@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 from holdfast.core.errors import NotMeasurable, UnknownName
+from holdfast.core.sites import block_of
 
 USUAL = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.down_proj")
 """Modules of a block that PEFT-Arena (arXiv 2605.28819) looks at, in two blocks of the model."""
-
-_BLOCK = re.compile(r"^(?:.*?\.)?(\d+)\.(.+)$")
 
 
 def modules_at(model: nn.Module, sites: Iterable[str]) -> dict[str, nn.Module]:
@@ -39,7 +37,7 @@ def linear_sites(model: nn.Module) -> tuple[str, ...]:
     Raises:
         NotMeasurable: If there is none.
     """
-    found = tuple(name for name, module in _named(model).items() if isinstance(module, nn.Linear) and _block(name))
+    found = tuple(name for name, module in _named(model).items() if isinstance(module, nn.Linear) and block_of(name))
     if not found:
         raise NotMeasurable("the model has no linear layer inside a numbered block: name the modules to be looked at")
     return found
@@ -54,9 +52,9 @@ def usual_sites(model: nn.Module) -> tuple[str, ...]:
         NotMeasurable: If the model has none of them.
     """
     names = _named(model)
-    depth = 1 + max((block[0] for name in names if (block := _block(name))), default=-1)
+    depth = 1 + max((block[0] for name in names if (block := block_of(name))), default=-1)
     blocks = (depth // 3, 2 * depth // 3)
-    found = tuple(name for name in names if (block := _block(name)) and block[0] in blocks and block[1] in USUAL)
+    found = tuple(name for name in names if (block := block_of(name)) and block[0] in blocks and block[1] in USUAL)
     if not found:
         raise NotMeasurable(
             f"the model has no {', '.join(USUAL)} in blocks {blocks[0]} and {blocks[1]}: name the modules to be "
@@ -68,9 +66,3 @@ def usual_sites(model: nn.Module) -> tuple[str, ...]:
 def _named(model: Any) -> dict[str, nn.Module]:
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     return dict(base.named_modules())
-
-
-def _block(name: str) -> tuple[int, str] | None:
-    """The number of the block that a module lies in, and its name there."""
-    match = _BLOCK.match(name)
-    return (int(match[1]), match[2]) if match else None

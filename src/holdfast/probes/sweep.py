@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,9 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from holdfast.algebra.delta import exact
+from holdfast.core.batches import buckets
 from holdfast.core.errors import NotMeasurable
 from holdfast.probes.sites import modules_at
 from holdfast.probes.tokens import Ids, TokenChoice
+from holdfast.weights.evaluating import evaluating
 
 Side = Literal["outputs", "inputs"]
 
@@ -90,7 +91,7 @@ def _swept(
     most: tuple[int, int],
     tick: Callable[[int], None],
 ) -> Iterator[Taken]:
-    for batch in _batches([len(ids) for ids in prompts], *most):
+    for batch in buckets([len(ids) for ids in prompts], max_rows=most[0], max_tokens=most[1]):
         chosen = [choice.positions(prompts[index]) for index in batch]
         taken = _pass(model, [prompts[index] for index in batch], chosen, modules, side)
         for site, rows in taken.items():
@@ -101,17 +102,6 @@ def _swept(
             own = {site: parts[id(rows)][at] for site, rows in taken.items()}
             yield Taken(index, choice.key(prompts[index]), positions, own)
         tick(len(batch))
-
-
-def _batches(lengths: Sequence[int], max_rows: int, max_tokens: int) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) == max_rows or lengths[batch[0]] * (len(batch) + 1) > max_tokens):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 class _Enough(BaseException):
@@ -138,7 +128,7 @@ def _pass(
     hooks = [taking.hook(site, module, side) for site, module in modules.items()]
     try:
         # Not inference mode, even inside one: what a model caches on the way must stay fit for training.
-        with torch.inference_mode(mode=False), torch.no_grad(), _evaluating(model):
+        with torch.inference_mode(mode=False), torch.no_grad(), evaluating(model):
             model(input_ids=ids, attention_mask=mask, use_cache=False)
     except _Enough:
         pass
@@ -193,17 +183,6 @@ class _Taking:
         chosen = exact(value[row, at + value.shape[1] - width])
         self._last = weakref.ref(value), value._version, chosen
         return chosen
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _check_finite(site: str, rows: Tensor, batch: Sequence[int], chosen: Sequence[Sequence[int]]) -> None:
