@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from small import bits, same_bits
 
 from holdfast.arena.engine import compare
 from holdfast.arena.executor import Unwatched
-from holdfast.arena.geometry import BRISK, DRAWS, SIZE, geometry_of
+from holdfast.arena.geometry import BRISK, DRAWS, geometry_of
 from holdfast.core.diagnosis import UPDATE
 from holdfast.core.errors import BadData
 from holdfast.core.evidence import Evidence
-from holdfast.core.foretelling import Foretelling, Measured, read_foretelling
+from holdfast.core.foretelling import SIZE, Foretelling, Measured, Settings, read_foretelling
 from holdfast.core.scores import PointScores
 from holdfast.measure.diagnose import Asked, diagnose
 from holdfast.measure.patients import patient
@@ -27,6 +28,7 @@ from holdfast.tasks.recall import Recall
 from holdfast.weights.adapter import read_adapter
 
 Finished = tuple[Path, Evidence]
+SETTINGS = Settings(tokens_per_prompt=4)
 HOW = replace(BRISK, choice=TokenChoice(tokens=4))
 
 
@@ -49,7 +51,7 @@ def prompts(miniature: Base) -> dict[str, Asked]:
 @pytest.fixture(scope="module")
 def found(finished: Finished, miniature: Base, prompts: dict[str, Asked]) -> Foretelling:
     folder, evidence = finished
-    return geometry_of(evidence, folder, miniature, prompts, HOW)
+    return geometry_of(evidence, folder, miniature, prompts, SETTINGS)
 
 
 def lora(found: Foretelling, seed: int = 1) -> Measured:
@@ -66,6 +68,33 @@ def test_every_last_checkpoint_with_a_matrix_is_measured(found: Foretelling) -> 
     assert [(each.family, each.seed, each.step) for each in found.checkpoints] == [
         ("lora", 1, 6), ("lora", 2, 6), ("ia3", 1, 6), ("ia3", 2, 6),
     ]  # fmt: skip
+
+
+def test_what_is_not_measured_is_named_with_its_reason(
+    found: Foretelling, finished: Finished, miniature: Base, prompts: dict[str, Asked], tmp_path: Path
+) -> None:
+    assert [(each.family, each.seed, each.step) for each in found.left_out] == [
+        ("layernorm", 1, 6),
+        ("layernorm", 2, 6),
+    ]
+    assert all("changes no matrix of miniature" in each.reason for each in found.left_out)
+    folder, evidence = finished
+    (kept,) = (folder / "runs").glob("lora-seed-1-*")
+    shutil.copytree(kept, tmp_path / "runs" / kept.name)
+    lora, *_ = evidence.entrants
+    failed = lora.model_copy(
+        update={"runs": (*lora.runs, lora.runs[0].model_copy(update={"seed": 3, "test": None, "failure": "diverged"}))}
+    )
+    alone = geometry_of(evidence.model_copy(update={"entrants": (failed,)}), tmp_path, miniature, prompts, SETTINGS)
+    assert [(each.seed, each.step, each.reason) for each in alone.left_out] == [
+        (2, None, "its checkpoints are not in the folder"), (3, None, "diverged"),
+    ]  # fmt: skip
+    assert [each.seed for each in alone.checkpoints] == [1]
+
+
+def test_how_it_was_measured_is_kept(found: Foretelling) -> None:
+    assert found.settings == SETTINGS
+    assert found.prompts == {"general": 10, "target": 10}
 
 
 def test_gain_and_forgetting_are_those_of_the_test_items(found: Foretelling, finished: Finished) -> None:
@@ -115,12 +144,13 @@ def test_all_checkpoints_may_be_taken_with_their_validation_scores(
     def tick(done: int, total: int) -> None:
         told.append((done, total))
 
-    every = geometry_of(evidence, folder, miniature, prompts, HOW, every_checkpoint=True, tick=tick)
-    assert [(each.family, each.step) for each in every.checkpoints] == [("lora", 3), ("lora", 6)] * 2 + [
+    every = SETTINGS.model_copy(update={"every_checkpoint": True})
+    taken = geometry_of(evidence, folder, miniature, prompts, every, tick)
+    assert [(each.family, each.step) for each in taken.checkpoints] == [("lora", 3), ("lora", 6)] * 2 + [
         ("ia3", 3), ("ia3", 6),
     ] * 2  # fmt: skip
     curve = evidence.entrants[0].runs[0].curve[0].scores
-    assert every.checkpoints[0].forgetting == pytest.approx(
+    assert taken.checkpoints[0].forgetting == pytest.approx(
         mean_of(evidence.base_validation, "recall") - mean_of(curve, "recall")
     )
     assert told[0] == (0, 12) and told[-1] == (12, 12)
@@ -130,14 +160,14 @@ def test_all_checkpoints_may_be_taken_with_their_validation_scores(
 def test_another_base_is_refused(finished: Finished, miniature: Base, prompts: dict[str, Asked]) -> None:
     folder, evidence = finished
     with pytest.raises(BadData, match="was made with other weights than those of 'miniature' now"):
-        geometry_of(evidence, folder, replace(miniature, identity="another"), prompts, HOW)
+        geometry_of(evidence, folder, replace(miniature, identity="another"), prompts, SETTINGS)
 
 
 def test_removed_checkpoints_are_told(
     finished: Finished, miniature: Base, prompts: dict[str, Asked], tmp_path: Path
 ) -> None:
     with pytest.raises(BadData) as caught:
-        geometry_of(finished[1], tmp_path, miniature, prompts, HOW)
+        geometry_of(finished[1], tmp_path, miniature, prompts, SETTINGS)
     assert str(caught.value) == f"{tmp_path} holds no checkpoint of a reported run: were they removed?"
 
 

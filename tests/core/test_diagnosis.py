@@ -42,7 +42,7 @@ def test_a_diagnosis_is_read_as_it_was_written(tmp_path: Path, exclude_none: boo
 def test_a_missing_file_is_named_with_what_may_have_happened(tmp_path: Path) -> None:
     with pytest.raises(DamagedCheckpoint) as caught:
         read_diagnosis(tmp_path / "diagnosis.json")
-    assert str(caught.value) == f"there is no {tmp_path / 'diagnosis.json'}: was the diagnosis finished?"
+    assert str(caught.value) == f"{tmp_path / 'diagnosis.json'} is missing: was the diagnosis finished?"
 
 
 @pytest.mark.parametrize(

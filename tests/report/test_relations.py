@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from holdfast.core.foretelling import Foretelling, Measured
-from holdfast.report.relations import SIZE, missing, related, relations_table, terminal_relations
+from holdfast.core.foretelling import SIZE, Foretelling, LeftOut, Measured
+from holdfast.report.relations import left_out, missing, related, relations_table, terminal_relations
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def found() -> Foretelling:
                     measures=measures,
                 )
             )
-    return Foretelling(base="tiny", learn=("sums",), keep=("facts",), checkpoints=tuple(checkpoints))
+    return Foretelling(base="tiny", learn=("sums",), keep=("facts",), prompts={}, checkpoints=tuple(checkpoints))
 
 
 def test_size_comes_first_and_every_measure_that_is_everywhere_after_it(found: Foretelling) -> None:
@@ -61,7 +61,23 @@ def test_the_table_says_what_must_be_known_to_read_it(found: Foretelling) -> Non
     assert "| cka_biased/general | -" in table and table.count("| -0.761 |") == 1
     assert f"| {SIZE} |" in table and "| is the size |" in table
     assert "Left out, since not defined for every checkpoint: energy_seen_frac." in table
-    assert "indicative" not in table
+    assert "adjusted for the 3 measures of this table" in table
+    assert "indicative" not in table and "Not measured" not in table
+
+
+def test_what_was_not_measured_is_told_once_a_reason(found: Foretelling) -> None:
+    told = found.model_copy(
+        update={
+            "left_out": (
+                LeftOut(family="norms", seed=1, step=10, reason="no matrix"),
+                LeftOut(family="norms", seed=2, step=10, reason="no matrix"),
+                LeftOut(family="full", seed=1, reason="diverged"),
+            )
+        }
+    )
+    assert left_out(told) == ("norms seed 1 step 10, norms seed 2 step 10 (no matrix)", "full seed 1 (diverged)")
+    table = relations_table(told, related(told, 200))
+    assert table.count("Not measured: ") == 2 and "Not measured: full seed 1 (diverged).\n" in table
 
 
 def test_few_methods_are_called_indicative(found: Foretelling) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -12,13 +12,14 @@ import numpy as np
 from holdfast.core.diagnosis import UPDATE, Diagnosis
 from holdfast.core.errors import BadData, NotMeasurable
 from holdfast.core.evidence import Evidence, SeedRun
-from holdfast.core.foretelling import Foretelling, Measured
+from holdfast.core.foretelling import SIZE, Foretelling, LeftOut, Measured, Settings
 from holdfast.core.scores import PointScores
 from holdfast.measure.diagnose import Asked, Diagnosing, diagnose
 from holdfast.measure.patients import patient
 from holdfast.models.base import Base
 from holdfast.probes.activation_geometry import ActivationGeometry
 from holdfast.probes.capability_drift import CapabilityDrift
+from holdfast.probes.tokens import TokenChoice
 from holdfast.probes.weight_space import WeightSpace
 from holdfast.store.run import RunFolder
 
@@ -43,9 +44,6 @@ MEASURES = (
     "angular_drift_rad/general",
 )
 """What is set against forgetting, each as its mean over the weights or modules for which it is defined."""
-
-SIZE = "relative_size_frobenius"
-"""The covariate: how large the update is beside the base."""
 
 DRAWS = 400
 """Bootstrap draws of evaluation items."""
@@ -85,9 +83,7 @@ def geometry_of(
     output: Path,
     base: Base,
     prompts: Mapping[str, Asked],
-    how: Diagnosing,
-    *,
-    every_checkpoint: bool = False,
+    settings: Settings,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Foretelling:
     """Diagnose the checkpoints of all reported runs.
@@ -97,8 +93,7 @@ def geometry_of(
         output: Its folder.
         base: Its base.
         prompts: Prompts by role.
-        how: What is looked at.
-        every_checkpoint: Take all checkpoints with their validation scores, not only the last with its test scores.
+        settings: Which checkpoints are taken, and how many tokens of a prompt are looked at.
         tick: Told how many checkpoints are done.
 
     Raises:
@@ -106,31 +101,46 @@ def geometry_of(
     """
     if base.identity != evidence.base_identity:
         raise BadData(f"the comparison in {output} was made with other weights than those of '{base.name}' now")
-    stored = list(_stored(evidence, output, every_checkpoint))
+    listed = list(_listed(evidence, output, settings.every_checkpoint))
+    stored = [each for each in listed if isinstance(each, Stored)]
     if not stored:
         raise BadData(f"{output} holds no checkpoint of a reported run: were they removed?")
-    found = []
+    how = replace(BRISK, choice=TokenChoice(tokens=settings.tokens_per_prompt))
+    found: list[Measured] = []
+    left_out = [each for each in listed if isinstance(each, LeftOut)]
     for done, each in enumerate(stored):
         tick(done, len(stored))
         try:
             diagnosis = diagnose(patient(evidence.base, each.folder, base), prompts, how)
-        except NotMeasurable:
-            # An update without a matrix, such as one of norms alone, has no place in this table.
-            continue
-        found.append(_measured(each, evidence, diagnosis))
+            found.append(_measured(each, evidence, diagnosis))
+        except NotMeasurable as reason:
+            # An update without a matrix, such as one of norms alone, and tuners that change no weight.
+            left_out.append(LeftOut(family=each.family, seed=each.run.seed, step=each.step, reason=str(reason)))
     tick(len(stored), len(stored))
-    return Foretelling(base=evidence.base, learn=evidence.learn, keep=evidence.keep, checkpoints=tuple(found))
+    return Foretelling(
+        base=evidence.base,
+        learn=evidence.learn,
+        keep=evidence.keep,
+        settings=settings,
+        prompts={role: len(asked.prompts) for role, asked in prompts.items()},
+        checkpoints=tuple(found),
+        left_out=tuple(left_out),
+    )
 
 
-def _stored(evidence: Evidence, output: Path, every_checkpoint: bool) -> Iterator[Stored]:
+def _listed(evidence: Evidence, output: Path, every_checkpoint: bool) -> Iterator[Stored | LeftOut]:
     folders = [RunFolder(path) for path in sorted((output / "runs").glob("*-seed-*"))]
     for entrant in evidence.entrants:
         for run in entrant.runs:
             wanted = {"method": entrant.setting, "learning_rate": entrant.learning_rate, "seed": run.seed}
-            owner = next((f for f in folders if f.finished and wanted.items() <= f.recipe().items()), None)
-            if owner is None or run.test is None:
+            if run.test is None:
+                yield LeftOut(family=entrant.label, seed=run.seed, reason=run.failure or "the run has no scores")
                 continue
-            steps = owner.checkpoints()
+            owner = next((f for f in folders if f.finished and wanted.items() <= f.recipe().items()), None)
+            steps = owner.checkpoints() if owner is not None else {}
+            if not steps:
+                yield LeftOut(family=entrant.label, seed=run.seed, reason="its checkpoints are not in the folder")
+                continue
             if not every_checkpoint:
                 last = max(steps)
                 yield Stored(entrant.label, run, last, steps[last], run.test, evidence.base_test)
@@ -150,7 +160,10 @@ def _measured(stored: Stored, evidence: Evidence, diagnosis: Diagnosis) -> Measu
         defined = [value for value in values if value is not None]
         if defined:
             means[name] = fmean(defined)
-    means[SIZE] = next(float(r.value or 0.0) for r in diagnosis.records if r.quantity == SIZE and not r.site)
+    size = next(r for r in diagnosis.records if r.quantity == SIZE and not r.site)
+    if size.value is None:
+        raise NotMeasurable(str(size.reason))
+    means[SIZE] = size.value
     return Measured(
         family=stored.family,
         seed=stored.run.seed,

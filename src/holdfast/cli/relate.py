@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from holdfast.core.foretelling import Foretelling, Settings
 
 MEASURED, TABLE = "geometry.json", "geometry.md"
 
@@ -24,55 +27,53 @@ def relate(
 ) -> None:
     """Measure the geometry of every checkpoint of a comparison and set it against gain and forgetting.
 
-    Prompts are items of the comparison's own tasks. What was measured is kept in `geometry.json`, and the table is made
-    from it; correlations are over methods and seeds, with the size of the update held fixed beside them.
+    Prompts are items of the comparison's own tasks. What was measured is kept in `geometry.json` and is measured anew
+    when it is asked for otherwise; correlations are over methods and seeds, with the size of the update held fixed
+    beside them.
     """
-    from holdfast.core.foretelling import read_foretelling
-    from holdfast.report.relations import related, relations_table, terminal_relations
+    from holdfast.core.foretelling import Settings, read_foretelling
+    from holdfast.report.relations import left_out, related, relations_table, terminal_relations
     from holdfast.store.files import write_text
 
-    if again or not (folder / MEASURED).is_file():
-        _measure(folder, every_checkpoint, max_prompts, tokens_per_prompt)
-    found = read_foretelling(folder / MEASURED)
+    settings = Settings(every_checkpoint=every_checkpoint, max_prompts=max_prompts, tokens_per_prompt=tokens_per_prompt)
+    file, console = folder / MEASURED, Console()
+    found = read_foretelling(file) if file.is_file() and not again else None
+    if found is None or found.settings != settings:
+        found = _measured(folder, settings)
+        write_text(file, found.model_dump_json() + "\n")
     relations = related(found)
     write_text(folder / TABLE, relations_table(found, relations))
-    console = Console()
     console.print(f"forgetting of {len(found.checkpoints)} checkpoints against their geometry, 95% intervals\n")
     console.print(terminal_relations(relations))
+    for line in left_out(found):
+        console.print(f"not measured: {line}", highlight=False, soft_wrap=True)
     console.print(f"\n[bold]{folder / TABLE}[/bold]", highlight=False, soft_wrap=True)
 
 
-def _measure(folder: Path, every_checkpoint: bool, max_prompts: int, tokens: int) -> None:
-    from dataclasses import replace
-
-    from holdfast.arena.geometry import BRISK, geometry_of
+def _measured(folder: Path, settings: Settings) -> Foretelling:
+    from holdfast.arena.geometry import geometry_of
+    from holdfast.arena.jobs import opened
     from holdfast.cli.diagnose import in_tokens
     from holdfast.cli.resolve import tasks_of
     from holdfast.core.evidence import read_evidence
     from holdfast.core.recipe import TrainingOptions
-    from holdfast.models.base import open_base
-    from holdfast.probes.tokens import TokenChoice
-    from holdfast.store.files import write_text
     from holdfast.tasks.prompts import prompts_of
     from holdfast.weights.quiet import quiet
 
     evidence = read_evidence(folder / "evidence.json")
     options = TrainingOptions(**{k: v for k, v in evidence.recipe.items() if k in TrainingOptions.model_fields})
-    base = open_base(
-        options.model_name_or_path,
-        dtype=options.dtype,
-        trust_remote_code=options.trust_remote_code,
-        allow_pickle=options.allow_pickle,
-    )
+    base = opened(options)
     prompts = {
-        role: in_tokens(", ".join(names), prompts_of(list(tasks_of(names).values()), max_prompts), base, tokens)
+        role: in_tokens(
+            ", ".join(names),
+            prompts_of(list(tasks_of(names).values()), settings.max_prompts),
+            base,
+            settings.tokens_per_prompt,
+        )
         for role, names in (("general", evidence.keep), ("target", evidence.learn))
     }
-    console = Console(stderr=True)
-    with console.status("measuring checkpoints") as status, quiet():
-        found = geometry_of(
-            evidence, folder, base, prompts, replace(BRISK, choice=TokenChoice(tokens=tokens)),
-            every_checkpoint=every_checkpoint,
-            tick=lambda done, total: status.update(f"checkpoints {done}/{total}"),
+    with Console(stderr=True).status("measuring checkpoints") as status, quiet():
+        return geometry_of(
+            evidence, folder, base, prompts, settings,
+            lambda done, total: status.update(f"checkpoints {done}/{total}"),
         )  # fmt: skip
-    write_text(folder / MEASURED, found.model_dump_json() + "\n")

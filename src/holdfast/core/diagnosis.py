@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
-from holdfast.core.errors import DamagedCheckpoint
+from holdfast.core.document import Document, read_document
 from holdfast.core.record import Record
 
 UPDATE = "update"
@@ -19,7 +20,7 @@ MISMATCHED = "tokens of other prompts"
 """Subject of what a comparison of activations finds between tokens that have nothing to do with each other."""
 
 
-class Curve(BaseModel):
+class Curve(Document):
     """One number for each singular direction of a weight, the strongest first.
 
     Attributes:
@@ -29,15 +30,13 @@ class Curve(BaseModel):
         values: The numbers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     subject: str
     quantity: str
     site: str
     values: tuple[FiniteFloat, ...]
 
 
-class Site(BaseModel):
+class Site(Document):
     """A place in a model: a weight, or a module that was listened to.
 
     Attributes:
@@ -47,15 +46,13 @@ class Site(BaseModel):
         shape: Outputs by inputs, of a weight.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     block: int | None = None
     module: str
     shape: tuple[int, ...] = ()
 
 
-class Prompts(BaseModel):
+class Prompts(Document):
     """Prompts on which drift and activations were measured.
 
     Attributes:
@@ -65,15 +62,13 @@ class Prompts(BaseModel):
         tokens: How many of their tokens were looked at.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     role: str
     source: str
     count: int
     tokens: int
 
 
-class Diagnosis(BaseModel):
+class Diagnosis(Document):
     """All that was measured of one update of one base.
 
     Attributes:
@@ -90,8 +85,6 @@ class Diagnosis(BaseModel):
         environment: Versions, and how long it took.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     base: str
     tuned: str
     form: str
@@ -101,7 +94,7 @@ class Diagnosis(BaseModel):
     prompts: tuple[Prompts, ...] = ()
     records: tuple[Record, ...]
     curves: tuple[Curve, ...] = ()
-    environment: dict[str, str] = {}
+    environment: Mapping[str, str] = Field(default_factory=dict)
 
 
 def read_diagnosis(file: Path) -> Diagnosis:
@@ -110,11 +103,4 @@ def read_diagnosis(file: Path) -> Diagnosis:
     Raises:
         DamagedCheckpoint: If the file is missing or does not hold one.
     """
-    try:
-        return Diagnosis.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"there is no {file}: was the diagnosis finished?") from error
-    except UnicodeDecodeError as error:
-        raise DamagedCheckpoint(f"{file} does not hold a diagnosis: it is not text in UTF-8") from error
-    except ValidationError as error:
-        raise DamagedCheckpoint(f"{file} does not hold a diagnosis: {error.errors()[0]['msg']}") from error
+    return read_document(Diagnosis, file, "a diagnosis", "was the diagnosis finished?")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import FiniteFloat
 
-from holdfast.core.errors import DamagedCheckpoint
+from holdfast.core.document import Document, read_document
 from holdfast.core.record import Record
 from holdfast.core.scores import PointScores
 
@@ -22,18 +22,14 @@ RANKED: frozenset[Standing] = frozenset({"exact", "within", "coarse"})
 """Standings with which an entrant is compared with the others; the rest is shown apart."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CurvePoint(_Document):
+class CurvePoint(Document):
     """Scores of a checkpoint on validation items."""
 
     step: int
     scores: PointScores
 
 
-class SeedRun(_Document):
+class SeedRun(Document):
     """One reported run of an entrant.
 
     Attributes:
@@ -51,7 +47,7 @@ class SeedRun(_Document):
     failure: str | None = None
 
 
-class RateTry(_Document):
+class RateTry(Document):
     """One learning rate that was tried.
 
     Attributes:
@@ -67,7 +63,7 @@ class RateTry(_Document):
     failure: str | None = None
 
 
-class Entrant(_Document):
+class Entrant(Document):
     """One method of the comparison.
 
     Attributes:
@@ -106,7 +102,7 @@ class Entrant(_Document):
         return (self.trainable_params - self.asked_params) / self.asked_params
 
 
-class Evidence(_Document):
+class Evidence(Document):
     """A whole comparison.
 
     Attributes:
@@ -144,9 +140,5 @@ def read_evidence(file: Path) -> Evidence:
     Raises:
         DamagedCheckpoint: If the file is missing or holds something else.
     """
-    try:
-        return Evidence.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{file} is missing: has the comparison in {file.parent} finished?") from error
-    except ValidationError as error:
-        raise DamagedCheckpoint(f"{file} does not hold the evidence of a comparison: {error}") from error
+    missing = f"has the comparison in {file.parent} finished?"
+    return read_document(Evidence, file, "the evidence of a comparison", missing)

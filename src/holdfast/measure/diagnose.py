@@ -257,5 +257,5 @@ def _module_of(weight: str) -> str:
 
 
 def _site(name: str, shape: Sequence[int] = ()) -> Site:
-    block, module = block_of(name) or (None, name)
+    block, module = block_of(name)
     return Site(name=name, block=block, module=module, shape=tuple(shape))

@@ -37,7 +37,8 @@ def linear_sites(model: nn.Module) -> tuple[str, ...]:
     Raises:
         NotMeasurable: If there is none.
     """
-    found = tuple(name for name, module in _named(model).items() if isinstance(module, nn.Linear) and block_of(name))
+    layers = (name for name, module in _named(model).items() if isinstance(module, nn.Linear))
+    found = tuple(name for name in layers if block_of(name)[0] is not None)
     if not found:
         raise NotMeasurable("the model has no linear layer inside a numbered block: name the modules to be looked at")
     return found
@@ -52,9 +53,9 @@ def usual_sites(model: nn.Module) -> tuple[str, ...]:
         NotMeasurable: If the model has none of them.
     """
     names = _named(model)
-    depth = 1 + max((block[0] for name in names if (block := block_of(name))), default=-1)
+    depth = 1 + max((block for name in names if (block := block_of(name)[0]) is not None), default=-1)
     blocks = (depth // 3, 2 * depth // 3)
-    found = tuple(name for name in names if (block := block_of(name)) and block[0] in blocks and block[1] in USUAL)
+    found = tuple(name for name in names if (at := block_of(name))[0] in blocks and at[1] in USUAL)
     if not found:
         raise NotMeasurable(
             f"the model has no {', '.join(USUAL)} in blocks {blocks[0]} and {blocks[1]}: name the modules to be "

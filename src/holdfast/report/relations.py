@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from holdfast.core.foretelling import Foretelling
+from holdfast.core.foretelling import SIZE, Foretelling, LeftOut
 from holdfast.metrics.correlation import Estimate, Undefined
 from holdfast.metrics.relation import Relation, relations
 
-SIZE = "relative_size_frobenius"
 PUBLISHED = {
     "procrustes_residual/general": 0.711,
     "gram_cosine_distance/general": 0.485,
@@ -62,7 +61,8 @@ def relations_table(found: Foretelling, relations: Sequence[Relation]) -> str:
         f"{first.level:.0%} intervals over methods, then checkpoints, then items ({first.redraws:,} redraws). "
         "*Given size*: Spearman with the size of the update held fixed. *Without one method*: the smallest |r| when a "
         "whole method is left out, and whose absence turns the sign. *R²*: how well methods that were left out are "
-        f"foretold; by size alone {_number(_by_size(first))}. p is by permutation, adjusted for all measures tried.",
+        f"foretold; by size alone {_number(_by_size(first))}. p is by permutation, adjusted for the "
+        f"{len(relations)} measures of this table.",
         "",
         "| measure | r | rho | given size | without one method | R² | p | published r |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -72,7 +72,16 @@ def relations_table(found: Foretelling, relations: Sequence[Relation]) -> str:
         lines += ["", "Fewer than five methods: the intervals are indicative only."]
     if absent := missing(found):
         lines += ["", f"Left out, since not defined for every checkpoint: {', '.join(absent)}."]
+    lines += ["", *(f"Not measured: {line}." for line in left_out(found))] if found.left_out else []
     return "\n".join(lines) + "\n"
+
+
+def left_out(found: Foretelling) -> tuple[str, ...]:
+    """A line for each reason why runs or checkpoints were not measured, with their names."""
+    grouped: dict[str, list[LeftOut]] = {}
+    for each in found.left_out:
+        grouped.setdefault(each.reason, []).append(each)
+    return tuple(f"{', '.join(map(_named, group))} ({reason})" for reason, group in grouped.items())
 
 
 def terminal_relations(relations: Sequence[Relation]) -> Table:
@@ -84,6 +93,10 @@ def terminal_relations(relations: Sequence[Relation]) -> Table:
         measure, r, rho, given, _, foretold, p = _cells(relation)
         table.add_row(measure, r, *(cell.partition(" [")[0] for cell in (rho, given)), foretold, p)
     return table
+
+
+def _named(each: LeftOut) -> str:
+    return f"{each.family} seed {each.seed}" + ("" if each.step is None else f" step {each.step}")
 
 
 def _row(relation: Relation) -> str:
