@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -13,12 +15,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
+from small import bits, same_bits
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from holdfast.models.base import Base, open_base
 from holdfast.models.identity import identity_of
 from holdfast.testing.laws import small_model
+from holdfast.weights.adapter import read_adapter
+from holdfast.weights.checkpoint import read_full
+from holdfast.weights.update import Update
 
 torch.set_num_threads(1)
 settings.register_profile("holdfast", deadline=None, derandomize=True, database=None)
@@ -51,3 +57,41 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no {folder}: set HOLDFAST_REAL to a folder with real weights and data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy(real: Path) -> Path:
+    """A base, three checkpoints of it, and what others measured of them."""
+    folder = real / "reference" / "geometry-toy"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def independent(toy: Path) -> dict[str, Any]:
+    """What an independent program found, in float64."""
+    return json.loads((toy / "independent.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def printed(toy: Path) -> dict[str, Any]:
+    """What public tools print, with the tolerances to which it was confirmed."""
+    return json.loads((toy / "reference.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def toy_base(toy: Path) -> Iterator[PreTrainedModel]:
+    base = AutoModelForCausalLM.from_pretrained(toy / "base", dtype=torch.float32)
+    before = bits(base)
+    yield base
+    assert same_bits(bits(base), before), "a test has changed the base that others share"
+
+
+@pytest.fixture(scope="module")
+def toy_updates(toy: Path, toy_base: PreTrainedModel) -> dict[str, Update]:
+    return {
+        "full": read_full(toy / "base", toy / "full"),
+        "lora-r8": read_adapter(toy / "lora-r8", toy_base),
+        "oft-b32": read_adapter(toy / "oft-b32", toy_base),
+    }

@@ -13,7 +13,7 @@ import pytest
 import torch
 from small import bits, same_bits
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from holdfast.algebra.delta import Dense
 from holdfast.algebra.drift import drift
@@ -26,8 +26,6 @@ from holdfast.probes.gathered import layer_inputs, paired_moments
 from holdfast.probes.sites import usual_sites
 from holdfast.probes.sweep import Taken, sweep
 from holdfast.probes.tokens import TokenChoice
-from holdfast.weights.adapter import read_adapter
-from holdfast.weights.checkpoint import read_full
 from holdfast.weights.loading import checkpoint_on
 from holdfast.weights.update import Update
 
@@ -44,30 +42,6 @@ Rows = dict[str, Tensor]
 
 
 @pytest.fixture(scope="module")
-def toy(real: Path) -> Path:
-    folder = real / "reference" / "geometry-toy"
-    if not folder.is_dir():
-        pytest.skip(f"there is no {folder}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def base(toy: Path) -> PreTrainedModel:
-    return AutoModelForCausalLM.from_pretrained(toy / "base", dtype=torch.float32)
-
-
-@pytest.fixture(scope="module")
-def independent(toy: Path) -> dict[str, Any]:
-    return json.loads((toy / "independent.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def printed(toy: Path) -> dict[str, Any]:
-    """What public tools print, with the tolerances to which it was confirmed."""
-    return json.loads((toy / "reference.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
 def prompts(toy: Path) -> dict[str, list[list[int]]]:
     tokenizer = AutoTokenizer.from_pretrained(toy / "base")
     general = (toy / "prompts" / "general.txt").read_text(encoding="utf-8").splitlines()
@@ -77,41 +51,32 @@ def prompts(toy: Path) -> dict[str, list[list[int]]]:
 
 
 @pytest.fixture(scope="module")
-def updates(toy: Path, base: PreTrainedModel) -> dict[str, Update]:
-    return {
-        "full": read_full(toy / "base", toy / "full"),
-        "lora-r8": read_adapter(toy / "lora-r8", base),
-        "oft-b32": read_adapter(toy / "oft-b32", base),
-    }
-
-
-@pytest.fixture(scope="module")
 def outputs(
-    base: PreTrainedModel, updates: dict[str, Update], prompts: dict[str, list[list[int]]]
+    toy_base: PreTrainedModel, toy_updates: dict[str, Update], prompts: dict[str, list[list[int]]]
 ) -> dict[str, dict[str, list[Taken]]]:
     """What the eight modules say on every token: the base and each checkpoint, on each set of prompts."""
-    before = bits(base)
+    before = bits(toy_base)
 
     def read() -> dict[str, list[Taken]]:
-        return {data: list(sweep(base, prompts[data], SITES, choice=EVERY_TOKEN)) for data in DATA}
+        return {data: list(sweep(toy_base, prompts[data], SITES, choice=EVERY_TOKEN)) for data in DATA}
 
     found = {"base": read()}
-    for checkpoint, update in updates.items():
-        with update.added_to(base):
+    for checkpoint, update in toy_updates.items():
+        with update.added_to(toy_base):
             found[checkpoint] = read()
-    assert same_bits(bits(base), before)
+    assert same_bits(bits(toy_base), before)
     return found
 
 
 @pytest.fixture(scope="module")
-def inputs(base: PreTrainedModel, prompts: dict[str, list[list[int]]]) -> dict[str, dict[str, Inputs]]:
+def inputs(toy_base: PreTrainedModel, prompts: dict[str, list[list[int]]]) -> dict[str, dict[str, Inputs]]:
     """What layers of the base read on every token, by data and site."""
     sites = (*SITES, "model.layers.18.mlp.gate_proj")
     return {
         data: {
             site: groups[0]
             for site, groups in layer_inputs(
-                sweep(base, prompts[data], sites, side="inputs", choice=EVERY_TOKEN)
+                sweep(toy_base, prompts[data], sites, side="inputs", choice=EVERY_TOKEN)
             ).items()
         }
         for data in DATA
@@ -197,8 +162,8 @@ def test_what_public_tools_lack_is_what_the_independent_program_found(
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
 def test_drift_is_what_public_tools_print_and_undefined_where_they_print_0(
-    base: PreTrainedModel,
-    updates: dict[str, Update],
+    toy_base: PreTrainedModel,
+    toy_updates: dict[str, Update],
     inputs: dict[str, dict[str, Inputs]],
     printed: dict[str, Any],
     checkpoint: str,
@@ -206,17 +171,17 @@ def test_drift_is_what_public_tools_print_and_undefined_where_they_print_0(
 ) -> None:
     assert len(printed["csd"][checkpoint]) == 5
     for site, listed in printed["csd"][checkpoint].items():
-        wanted, weight = listed["datasets"][data], base.get_parameter(f"{site}.weight").detach()
+        wanted, weight = listed["datasets"][data], toy_base.get_parameter(f"{site}.weight").detach()
         read = inputs[data][site]
         assert (wanted["n_tokens"], listed["weight_shape"]) == (read.tokens, "x".join(map(str, weight.shape)))
-        if f"{site}.weight" not in updates[checkpoint]:
+        if f"{site}.weight" not in toy_updates[checkpoint]:
             assert wanted["CSD_abs"] == wanted["CSD_update_norm"] == wanted["delta_frob2"] == 0
             nothing = drift(read, Dense(torch.zeros_like(weight)), weight)
             assert nothing.absolute == nothing.relative == 0
             with pytest.raises(NotMeasurable, match="update-normalised drift: zero update"):
                 _ = nothing.update_normalised
             continue
-        found = drift(read, updates[checkpoint][f"{site}.weight"], weight)
+        found = drift(read, toy_updates[checkpoint][f"{site}.weight"], weight)
         assert {
             "delta_frob2": found.change**2,
             "h_norm2_mean": found.read,
@@ -229,15 +194,18 @@ def test_drift_is_what_public_tools_print_and_undefined_where_they_print_0(
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
 def test_ratios_of_drift_are_what_public_tools_print(
-    base: PreTrainedModel,
-    updates: dict[str, Update],
+    toy_base: PreTrainedModel,
+    toy_updates: dict[str, Update],
     inputs: dict[str, dict[str, Inputs]],
     printed: dict[str, Any],
     checkpoint: str,
 ) -> None:
     for site, wanted in printed["csd"][checkpoint].items():
-        if f"{site}.weight" in updates[checkpoint]:
-            change, weight = updates[checkpoint][f"{site}.weight"], base.get_parameter(f"{site}.weight").detach()
+        if f"{site}.weight" in toy_updates[checkpoint]:
+            change, weight = (
+                toy_updates[checkpoint][f"{site}.weight"],
+                toy_base.get_parameter(f"{site}.weight").detach(),
+            )
             general, target = (drift(inputs[data][site], change, weight) for data in DATA)
             assert general.relative / target.relative == pytest.approx(wanted["ratio_rel"], rel=2e-4)
             ratio = general.update_normalised / target.update_normalised
@@ -246,19 +214,19 @@ def test_ratios_of_drift_are_what_public_tools_print(
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
 def test_alignment_is_what_the_independent_program_found(
-    updates: dict[str, Update], inputs: dict[str, dict[str, Inputs]], independent: dict[str, Any], checkpoint: str
+    toy_updates: dict[str, Update], inputs: dict[str, dict[str, Inputs]], independent: dict[str, Any], checkpoint: str
 ) -> None:
     wanted = independent["weights"][checkpoint][DOWN]
     for data in DATA:
-        found = drift(inputs[data][DOWN], updates[checkpoint][f"{DOWN}.weight"])
+        found = drift(inputs[data][DOWN], toy_updates[checkpoint][f"{DOWN}.weight"])
         assert found.alignment == pytest.approx(wanted[f"alignment_factor_{data}"], rel=1e-5)
 
 
 def test_an_update_in_half_precision_has_another_drift_and_ours_is_widened_first(
-    base: PreTrainedModel, updates: dict[str, Update], inputs: dict[str, dict[str, Inputs]]
+    toy_base: PreTrainedModel, toy_updates: dict[str, Update], inputs: dict[str, dict[str, Inputs]]
 ) -> None:
-    change, weight = updates["lora-r8"][f"{DOWN}.weight"], base.get_parameter(f"{DOWN}.weight").detach()
-    small = updates["lora-r8"].scaled(1e-3 * float(weight.norm()) / change.norm())[f"{DOWN}.weight"]
+    change, weight = toy_updates["lora-r8"][f"{DOWN}.weight"], toy_base.get_parameter(f"{DOWN}.weight").detach()
+    small = toy_updates["lora-r8"].scaled(1e-3 * float(weight.norm()) / change.norm())[f"{DOWN}.weight"]
     read = inputs["general"][DOWN]
     exactly = small.dense().double()
     moment = read.total / read.tokens
@@ -297,21 +265,24 @@ def test_subspaces_as_wide_as_the_module_are_refused(outputs: dict[str, dict[str
 
 
 def test_checkpoints_say_the_same_unmerged_under_their_base_names(
-    toy: Path, base: PreTrainedModel, outputs: dict[str, dict[str, list[Taken]]], prompts: dict[str, list[list[int]]]
+    toy: Path,
+    toy_base: PreTrainedModel,
+    outputs: dict[str, dict[str, list[Taken]]],
+    prompts: dict[str, list[list[int]]],
 ) -> None:
-    before = bits(base)
+    before = bits(toy_base)
     for checkpoint in CHECKPOINTS:
-        on: AbstractContextManager[Any] = checkpoint_on(toy / checkpoint, base)
+        on: AbstractContextManager[Any] = checkpoint_on(toy / checkpoint, toy_base)
         with on as model:
             live = list(sweep(model, prompts["target"], SITES, choice=EVERY_TOKEN))
         for site in SITES:
             merged = in_order(outputs[checkpoint]["target"], site)
             assert float((in_order(live, site) - merged).norm() / merged.norm()) < 1e-5
-    assert same_bits(bits(base), before)
+    assert same_bits(bits(toy_base), before)
 
 
 def test_batches_and_the_order_of_prompts_change_no_number(
-    base: PreTrainedModel, updates: dict[str, Update], prompts: dict[str, list[list[int]]]
+    toy_base: PreTrainedModel, toy_updates: dict[str, Update], prompts: dict[str, list[list[int]]]
 ) -> None:
     listed = prompts["general"]
 
@@ -319,10 +290,10 @@ def test_batches_and_the_order_of_prompts_change_no_number(
         given = [listed[index] for index in order]
 
         def read() -> list[Taken]:
-            return list(sweep(base, given, [DOWN], choice=TokenChoice(tokens=12), max_rows=max_rows))
+            return list(sweep(toy_base, given, [DOWN], choice=TokenChoice(tokens=12), max_rows=max_rows))
 
         one = read()
-        with updates["full"].added_to(base):
+        with toy_updates["full"].added_to(toy_base):
             other = read()
         by_prompt = paired_moments(one, other, group=lambda prompt: order[prompt])[DOWN]
         return dict(similarity(paired_moments(one, other)[DOWN][0]).values), by_prompt
@@ -336,5 +307,5 @@ def test_batches_and_the_order_of_prompts_change_no_number(
         )
 
 
-def test_the_usual_sites_lie_at_one_and_two_thirds_of_the_depth(base: PreTrainedModel) -> None:
-    assert usual_sites(base) == tuple(f"model.layers.{layer}.{module}" for layer in (6, 12) for module in MODULES)
+def test_the_usual_sites_lie_at_one_and_two_thirds_of_the_depth(toy_base: PreTrainedModel) -> None:
+    assert usual_sites(toy_base) == tuple(f"model.layers.{layer}.{module}" for layer in (6, 12) for module in MODULES)

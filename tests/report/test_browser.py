@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
+from browsers import found, needs_browser, opened, waited
 
 from holdfast.report.page import page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver on the path"),
-]
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser(small, tmp_path_factory) -> Iterator:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    from selenium.webdriver.chrome.service import Service
-
-    file = tmp_path_factory.mktemp("page") / "report.html"
-    file.write_text(page(small), encoding="utf-8")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for switch in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--window-size=1280,1000",
-    ):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        driver.execute_cdp_cmd("Network.enable", {})
-        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
-        driver.get(file.as_uri())
+    with opened(page(small), tmp_path_factory.mktemp("page")) as driver:
         yield driver
-    finally:
-        driver.quit()
-
-
-def waited(browser, condition):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    return WebDriverWait(browser, 10).until(condition)
-
-
-def found(browser, selector: str) -> list:
-    return browser.find_elements("css selector", selector)
 
 
 def test_there_is_a_dot_for_everyone_with_a_result(browser, small) -> None:

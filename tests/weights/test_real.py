@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small import bits, same_bits
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from holdfast.algebra.low_rank import LowRank
 from holdfast.algebra.rotation import cayley, orthogonality_defect, skew
-from holdfast.weights.adapter import read_adapter
-from holdfast.weights.checkpoint import read_full
 from holdfast.weights.shards import Shards
 from holdfast.weights.update import Update
 
@@ -24,57 +20,21 @@ CHECKPOINTS = ("full", "lora-r8", "oft-b32")
 GATE = "model.layers.18.mlp.gate_proj"
 
 
-@pytest.fixture(scope="module")
-def toy(real: Path) -> Path:
-    folder = real / "reference" / "geometry-toy"
-    if not folder.is_dir():
-        pytest.skip(f"there is no {folder}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def base(toy: Path) -> PreTrainedModel:
-    return AutoModelForCausalLM.from_pretrained(toy / "base", dtype=torch.float32)
-
-
-@pytest.fixture(scope="module")
-def independent(toy: Path) -> dict[str, Any]:
-    return json.loads((toy / "independent.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def printed(toy: Path) -> dict[str, Any]:
-    """What public tools print, with the tolerances to which it was confirmed."""
-    return json.loads((toy / "reference.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def updates(toy: Path, base: PreTrainedModel) -> dict[str, Update]:
-    before = bits(base)
-    found = {
-        "full": read_full(toy / "base", toy / "full"),
-        "lora-r8": read_adapter(toy / "lora-r8", base),
-        "oft-b32": read_adapter(toy / "oft-b32", base),
-    }
-    assert same_bits(bits(base), before)
-    return found
-
-
-def weight_of(base: PreTrainedModel, layer: str) -> torch.Tensor:
-    return dict(base.named_parameters())[f"{layer}.weight"].detach().double()
+def weight_of(toy_base: PreTrainedModel, layer: str) -> torch.Tensor:
+    return dict(toy_base.named_parameters())[f"{layer}.weight"].detach().double()
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
 def test_sizes_and_ranks_are_those_of_the_independent_implementation(
-    base: PreTrainedModel, updates: dict[str, Update], independent: dict[str, Any], checkpoint: str
+    toy_base: PreTrainedModel, toy_updates: dict[str, Update], independent: dict[str, Any], checkpoint: str
 ) -> None:
     layers = independent["weights"][checkpoint]
     assert len(layers) == 3
     for layer, wanted in layers.items():
         if "undefined" in wanted:
-            assert f"{layer}.weight" not in updates[checkpoint]
+            assert f"{layer}.weight" not in toy_updates[checkpoint]
             continue
-        change, weight = updates[checkpoint][f"{layer}.weight"], weight_of(base, layer)
+        change, weight = toy_updates[checkpoint][f"{layer}.weight"], weight_of(toy_base, layer)
         values = change.singular_values().double()
         shares = values / values.sum()
         found = {
@@ -90,20 +50,20 @@ def test_sizes_and_ranks_are_those_of_the_independent_implementation(
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
 def test_singular_values_move_as_the_independent_implementation_says(
-    base: PreTrainedModel, updates: dict[str, Update], independent: dict[str, Any], checkpoint: str
+    toy_base: PreTrainedModel, toy_updates: dict[str, Update], independent: dict[str, Any], checkpoint: str
 ) -> None:
     for layer, wanted in independent["weights"][checkpoint].items():
         if "undefined" in wanted:
             continue
-        weight = weight_of(base, layer)
+        weight = weight_of(toy_base, layer)
         before = torch.linalg.svdvals(weight)
-        moved = torch.linalg.svdvals(weight + updates[checkpoint][f"{layer}.weight"].dense().double()) - before
+        moved = torch.linalg.svdvals(weight + toy_updates[checkpoint][f"{layer}.weight"].dense().double()) - before
         assert float(moved.norm() / before.norm()) == pytest.approx(wanted["singular_value_change_relative"], rel=1e-4)
         assert float(moved.abs().max() / before[0]) == pytest.approx(wanted["singular_value_change_peak"], rel=1e-4)
 
 
-def test_the_update_of_lora_is_of_rank_8_and_leaves_other_layers_alone(updates: dict[str, Update]) -> None:
-    update = updates["lora-r8"]
+def test_the_update_of_lora_is_of_rank_8_and_leaves_other_layers_alone(toy_updates: dict[str, Update]) -> None:
+    update = toy_updates["lora-r8"]
     assert len(update) == 19 * 5
     for name, change in update.items():
         assert isinstance(change, LowRank)
@@ -113,7 +73,7 @@ def test_the_update_of_lora_is_of_rank_8_and_leaves_other_layers_alone(updates: 
 
 
 def test_the_five_term_series_of_oft_is_no_rotation(
-    toy: Path, base: PreTrainedModel, updates: dict[str, Update], independent: dict[str, Any]
+    toy: Path, toy_base: PreTrainedModel, toy_updates: dict[str, Update], independent: dict[str, Any]
 ) -> None:
     stored = Shards(toy / "oft-b32", single="adapter_model.safetensors")
     wanted = independent["oft_paths"]["neumann5"]
@@ -123,9 +83,9 @@ def test_the_five_term_series_of_oft_is_no_rotation(
         layer = name.removeprefix("base_model.model.").removesuffix(".oft_R.weight")
         shrink = torch.eye(32, dtype=torch.float64) - torch.linalg.matrix_power(generator, 4)
         rotation = cayley(generator) @ shrink
-        weight = weight_of(base, layer)
+        weight = weight_of(toy_base, layer)
         turned = torch.block_diag(*rotation.mT)
-        change = updates["oft-b32"][f"{layer}.weight"]
+        change = toy_updates["oft-b32"][f"{layer}.weight"]
         torch.testing.assert_close(change.dense().double(), weight @ turned - weight, rtol=0, atol=2e-6)
         defects += [orthogonality_defect(block[None]) for block in rotation]
         exact_defects += [orthogonality_defect(block[None]) for block in cayley(generator)]
@@ -137,10 +97,10 @@ def test_the_five_term_series_of_oft_is_no_rotation(
 
 
 def test_the_spectra_that_public_tools_print_are_found_again(
-    updates: dict[str, Update], printed: dict[str, Any]
+    toy_updates: dict[str, Update], printed: dict[str, Any]
 ) -> None:
     tolerances, compared = printed["tolerances"]["spectral"], 0
-    for checkpoint, update in updates.items():
+    for checkpoint, update in toy_updates.items():
         for name, wanted in printed["spectral"][checkpoint].items():
             if name in update:
                 values = update[name].singular_values().double()
