@@ -13,7 +13,8 @@ from spectra import orthonormal
 from torch import Tensor
 from twins import normal
 
-from holdfast.algebra.moments import Moments
+from holdfast.algebra.moments import Moments, pooled
+from holdfast.algebra.similarity import cka_unbiased
 from holdfast.core.diagnosis import UPDATE
 from holdfast.core.record import Record
 from holdfast.probes.activation_geometry import ActivationGeometry
@@ -187,10 +188,17 @@ def test_the_interval_is_that_of_a_jackknife_over_groups_written_out() -> None:
 
 
 def test_rows_that_have_nothing_to_do_with_each_other_have_a_cka_of_zero_inside_its_interval() -> None:
-    # A bootstrap counts groups twice, which CKA takes for structure: it would exclude 0 here.
     groups = [(normal(32, 24, seed=2 * at), normal(32, 24, seed=2 * at + 1)) for at in range(20)]
     spread = found(groups, ActivationGeometry(subspaces=(2,)))["cka_unbiased"].spread
     assert spread is not None and spread[0] < 0 < spread[1]
+    # A bootstrap counts groups twice, which CKA takes for structure: all of its draws lie above 0.
+    draw = torch.Generator().manual_seed(0)
+    parts = [Moments.of(*group) for group in groups]
+    redrawn = [
+        cka_unbiased(pooled([parts[at] for at in torch.randint(20, (20,), generator=draw).tolist()]))
+        for _ in range(60)
+    ]
+    assert min(redrawn) > 0
 
 
 def test_intervals_may_be_left_out() -> None:

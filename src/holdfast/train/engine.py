@@ -21,12 +21,13 @@ from holdfast.models.base import Base
 from holdfast.store.files import write_text
 from holdfast.store.run import RunFolder
 from holdfast.train.data import training_rows
-from holdfast.train.facts import attached_facts, fixed_inputs, logits_on, saved_facts, trained_facts
+from holdfast.train.facts import attached_facts, saved_facts, trained_facts
 from holdfast.train.hooks import AttachmentCallback
 from holdfast.train.schedule import log_spaced_steps
 from holdfast.train.trainer import COMPLETE, CompletionTrainer, diverged
 from holdfast.weights.adapter import count
 from holdfast.weights.contracts import Attachment, Method
+from holdfast.weights.logits import fixed_inputs, logits_on
 from holdfast.weights.quiet import quiet
 
 PROVENANCE = "holdfast.json"

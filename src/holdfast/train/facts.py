@@ -7,48 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from holdfast.algebra.rotation import Rotation, orthogonality_defect
 from holdfast.core.errors import DamagedCheckpoint, HoldfastError, NotMeasurable
 from holdfast.core.record import Record
-from holdfast.core.task import Example
 from holdfast.models.base import Base
 from holdfast.models.identity import identity_of
 from holdfast.weights.adapter import is_adapter, read_adapter
 from holdfast.weights.contracts import Attachment
 from holdfast.weights.loading import checkpoint_on
+from holdfast.weights.logits import Inputs, distance, logits_on
 from holdfast.weights.update import Update
 
-ROWS = 4
-TOKENS = 128
 RELOAD_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """Largest difference of logits after a reload, as a share of the largest logit."""
-
-Inputs = tuple[Tensor, ...]
-
-
-def fixed_inputs(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], device: torch.device) -> Inputs:
-    """A few rows of tokens, the same for every measurement of a run."""
-    texts = [(e.prompt if isinstance(e.prompt, str) else "") + e.answer for e in examples[:ROWS]]
-    rows = (tokenizer(text, return_tensors="pt", verbose=False)["input_ids"] for text in texts)
-    return tuple(row[:, :TOKENS].to(device) for row in rows)
-
-
-@torch.inference_mode()
-def logits_on(model: nn.Module, inputs: Inputs) -> tuple[Tensor, ...]:
-    """Logits of each row; virtual tokens in front of it are left out."""
-    training = model.training
-    model.eval()
-    logits = tuple(model(input_ids=row).logits[0, -row.shape[1] :].float() for row in inputs)
-    model.train(training)
-    return logits
-
-
-def distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
-    """Largest absolute difference of two sets of logits."""
-    return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
 
 
 def attached_facts(attachment: Attachment, base_logits: Sequence[Tensor], inputs: Inputs) -> list[Record]:
