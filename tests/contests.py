@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "test_items": 8,
     "checkpoints": 2,
     "resamples": 200,
+    "rewind_rule": None,
 }
 
 

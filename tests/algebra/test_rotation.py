@@ -145,3 +145,26 @@ def test_orthonormal_rows_stay_so_to_their_own_precision() -> None:
     change = Rotation(torch.ones(2, 8), generators(2, 4, 3.0).float())
     turned = change.turn_rows(torch.eye(8, dtype=torch.float64))
     assert orthogonality_defect(turned[None]) < 1e-14
+
+
+@pytest.mark.parametrize("kinds", [(torch.float64, torch.float32), (torch.float32, torch.float64)])
+def test_a_weight_and_a_generator_of_different_precision_meet_in_the_wider(
+    kinds: tuple[torch.dtype, torch.dtype],
+) -> None:
+    draw = torch.Generator().manual_seed(1)
+    weight = torch.randn(3, 8, generator=draw, dtype=torch.float64).to(kinds[0])
+    generator = generators(2, 4, 0.7).to(kinds[1])
+    change, wanted = Rotation(weight, generator), Rotation(weight.double(), generator.double())
+    assert change.dense().dtype == torch.float64
+    torch.testing.assert_close(change.dense(), wanted.dense(), rtol=0, atol=0)
+    for dtype in kinds:
+        inputs, outputs = torch.ones(2, 8, dtype=dtype), torch.ones(2, 3, dtype=dtype)
+        torch.testing.assert_close(change.times(inputs), wanted.times(inputs.double()), rtol=0, atol=0)
+        torch.testing.assert_close(change.times_left(outputs), wanted.times_left(outputs.double()), rtol=0, atol=0)
+    assert orthogonality_defect(change.rotation()) < 1e-14
+
+
+def test_half_precision_of_either_is_computed_with_in_single() -> None:
+    weight, generator = torch.randn(3, 8), generators(2, 4, 0.7)
+    assert Rotation(weight.bfloat16(), generator.float()).dense().dtype == torch.float32
+    assert Rotation(weight, generator.bfloat16()).dense().dtype == torch.float32

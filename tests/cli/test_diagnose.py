@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from small import METHODS, moved
 
 from holdfast.cli import diagnose as command
@@ -14,8 +16,8 @@ from holdfast.cli.diagnose import DIAGNOSIS, asked, diagnose
 from holdfast.cli.main import app
 from holdfast.core import registry
 from holdfast.core.diagnosis import CONTROL, UPDATE, Diagnosis, read_diagnosis
-from holdfast.core.errors import BadData, DamagedCheckpoint, ModelNotFound, RecipeError, UnknownName
-from holdfast.models.base import Base, open_base
+from holdfast.core.errors import BadData, DamagedCheckpoint, ModelNotFound, RecipeError, UnknownName, UnsafeFile
+from holdfast.models.base import Base, located, open_base
 from holdfast.store.spectra import CACHE
 
 WORDS = "the heron and the tern walk along the river in the evening"
@@ -145,6 +147,27 @@ def test_a_folder_that_is_none_is_named(run: Callable[..., Diagnosis], tmp_path:
     assert str(caught.value) == (
         f"{tmp_path / 'nosuch'} holds no model.safetensors and no model.safetensors.index.json: is it a model folder?"
     )
+
+
+def test_a_pickled_model_is_read_on_request_and_refused_by_the_name_of_the_option(
+    run: Callable[..., Diagnosis], tmp_path: Path, prompts: Path
+) -> None:
+    tuned = tmp_path / "tuned"
+    tuned.mkdir()
+    held = load_file(Path(located("miniature")) / "model.safetensors")
+    up = next(name for name in sorted(held) if "up_proj" in name)
+    torch.save({**held, up: 1.01 * held[up]}, tuned / "pytorch_model.bin")
+    with pytest.raises(UnsafeFile) as caught:
+        run(tuned)
+    assert str(caught.value) == (
+        f"{tuned} holds its weights in pytorch_model.bin, a pickle, which can run code when opened; save the model "
+        "with safe_serialization=True, or pass --allow_pickle if you trust its origin"
+    )
+    found = run(tuned, controls=False, allow_pickle=True, general=str(prompts), sites=["model.layers.0.mlp.up_proj"])
+    sizes = {one.site: one.value for one in found.records if one.quantity == "relative_size_frobenius" and one.site}
+    assert sizes.pop(up.removesuffix(".weight")) == pytest.approx(0.01, rel=1e-3)
+    assert set(sizes.values()) == {0.0}
+    assert any(one.quantity == "drift_relative/general" and one.value for one in found.records)
 
 
 def test_the_command_is_there_under_its_name(tmp_path: Path, adapter: Path) -> None:

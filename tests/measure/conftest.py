@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from planted import PlantedTask
 from small import moved, tuner
 from tokenizers import Tokenizer, decoders, models, processors
 from transformers import (
@@ -25,7 +26,10 @@ from transformers import (
     Qwen3_5TextConfig,
 )
 
+from holdfast.core.scores import PointScores
 from holdfast.core.task import Example
+from holdfast.measure import walking
+from holdfast.models.base import Base
 from holdfast.testing.laws import small_model
 from holdfast.weights.quiet import quiet
 
@@ -170,3 +174,15 @@ def questions(request: pytest.FixtureRequest) -> list[Example]:
         )
         for count in range(7)
     ]
+
+
+@pytest.fixture
+def planted_base(monkeypatch: pytest.MonkeyPatch) -> Base:
+    """A base that is never asked anything: planted tasks know what would be said at each point."""
+
+    def told(model: Any, tokenizer: Any, tasks: Mapping[str, PlantedTask], *, split: Any, limit: Any, **_: Any) -> Any:
+        return PointScores(split=split, tasks=tuple(task.scores(model.t, split, limit) for task in tasks.values()))
+
+    monkeypatch.setattr(walking, "evaluate", told)
+    nothing: Any = None
+    return Base("planted", SimpleNamespace(t=0.0), nothing, "identity")  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from holdfast.core.diagnosis import UPDATE, Diagnosis
-from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, ModelNotFound, NotMeasurable
+from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, ModelNotFound, NotMeasurable, UnsafeFile
 from holdfast.measure.diagnose import Asked, Diagnosing, diagnose
 from holdfast.measure.patients import patient
 from holdfast.models.base import Base
@@ -195,6 +195,85 @@ def test_two_full_checkpoints_are_read_without_opening_a_model(
             assert one.value == pytest.approx(
                 float((after[f"{one.site}.weight"] - weight).norm() / weight.norm()), rel=1e-4
             )
+
+
+def pickled(folder: Path, *, tied: bool = False, split: bool = False) -> Path:
+    """The weights of a folder as older tools left them: in pickles, and tied ones under both names."""
+    file = folder / "model.safetensors"
+    held = load_file(file)
+    if tied:
+        held["lm_head.weight"] = held["model.embed_tokens.weight"]
+    names = list(held)
+    parts = [names[::2], names[1::2]] if split else [names]
+    for number, part in enumerate(parts):
+        name = f"pytorch_model-{number}.bin" if split else "pytorch_model.bin"
+        torch.save({each: held[each] for each in part}, folder / name)
+    if split:
+        listed = {each: f"pytorch_model-{number}.bin" for number, part in enumerate(parts) for each in part}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": listed}))
+    file.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("sides", [("base",), ("tuned",), ("base", "tuned")])
+def test_trusted_pickles_are_diagnosed_as_safetensors_are(tmp_path: Path, sides: tuple[str, ...], split: bool) -> None:
+    base, tuned = both(tmp_path)
+    wanted = diagnose(patient(str(base), tuned, None), how=SHORT)
+    for side in sides:
+        pickled(tmp_path / side, split=split)
+    with pytest.raises(UnsafeFile) as caught:
+        patient(str(base), tuned, None)
+    assert str(caught.value) == (
+        f"{tmp_path / sides[0]} holds its weights in {'pytorch_model-0.bin' if split else 'pytorch_model.bin'}, a "
+        "pickle, which can run code when opened; save the model with safe_serialization=True, or pass --allow_pickle "
+        "if you trust its origin"
+    )
+    found = diagnose(patient(str(base), tuned, None, allow_pickle=True), how=SHORT)
+    assert (found.base_params, found.moved_params) == (wanted.base_params, wanted.moved_params)
+    values = {(one.quantity, one.site): one.value for one in told(found, "relative_size_frobenius")}
+    assert values == {(one.quantity, one.site): one.value for one in told(wanted, "relative_size_frobenius")}
+
+
+def test_trusted_pickles_are_run_and_the_base_does_not_notice(tmp_path: Path) -> None:
+    base, tuned = full(tmp_path / "base", tied_model(), by=0), full(tmp_path / "tuned", tied_model())
+    wanted = LlamaForCausalLM.from_pretrained(tuned, dtype=torch.float32).eval()
+    for folder in (base, tuned):
+        pickled(folder, tied=True)
+    model, ids = tied_model(), torch.arange(9)[None]
+    before = bits(model)
+    found = patient(str(base), tuned, base_of(model), allow_pickle=True)
+    assert "lm_head.weight" not in found.update and found.point is not None
+    with found.point.on(model) as live, torch.inference_mode():
+        assert torch.equal(live(input_ids=ids).logits, wanted(input_ids=ids).logits)
+    assert same_bits(bits(model), before)
+
+
+def test_a_trusted_pickle_of_an_adapter_is_diagnosed(tmp_path: Path) -> None:
+    wanted = adapter(tmp_path / "adapter", CONFIGS["lora"]())
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    torch.save(load_file(file), file.with_suffix(".bin"))
+    file.unlink()
+    found = patient("base", tmp_path / "adapter", base_of(small_model()), allow_pickle=True)
+    for name, change in found.update.items():
+        torch.testing.assert_close(change.dense(), wanted[name], rtol=1e-4, atol=2e-6)
+    model = small_model()
+    before = bits(model)
+    assert found.point is not None
+    with found.point.on(model) as tuned, torch.inference_mode():
+        said = tuned(input_ids=torch.arange(9)[None]).logits
+        assert not torch.allclose(said, small_model()(input_ids=torch.arange(9)[None]).logits, atol=1e-3)
+    assert same_bits(bits(model), before)
+
+
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_codes_of_quantised_weights_are_refused_in_pickles_too(tmp_path: Path, side: str) -> None:
+    base, tuned = both(tmp_path)
+    name = "model.layers.1.mlp.up_proj.weight"
+    edited(tmp_path / side, lambda held: {**held, name: held[name].to(torch.float8_e4m3fn)})
+    pickled(tmp_path / side)
+    with pytest.raises(NotMeasurable, match=f"'{name}' is stored as float8_e4m3fn, the code of a quantised weight"):
+        patient(str(base), tuned, None, allow_pickle=True)
 
 
 def test_a_head_that_is_tied_is_stored_and_named_once(tmp_path: Path) -> None:

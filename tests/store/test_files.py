@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
-from holdfast.core.errors import NoSpace
-from holdfast.store.files import no_space_named, sweep, whole_folder, write_text
+from holdfast.core.errors import DamagedCheckpoint, NoSpace
+from holdfast.store.files import no_space_named, read_tensors, sweep, whole_folder, write_tensors, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -148,3 +149,32 @@ def test_what_a_kill_leaves_behind_is_swept(tmp_path: Path) -> None:
 def test_sweeping_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> None:
     sweep(tmp_path / "nowhere")
     assert names(tmp_path) == []
+
+
+def test_tensors_are_read_as_they_were_written(tmp_path: Path) -> None:
+    tensors = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}
+    write_tensors(tmp_path / "deep" / "t.safetensors", tensors)
+    found = read_tensors(tmp_path / "deep" / "t.safetensors")
+    assert found.keys() == tensors.keys()
+    assert all(
+        torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in tensors.items()
+    )
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["t.safetensors"]
+
+
+def test_a_write_of_tensors_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "t.safetensors"
+    write_tensors(file, {"a": torch.ones(2)})
+    shared = torch.ones(4)
+    with pytest.raises(RuntimeError, match="share memory"):
+        write_tensors(file, {"a": shared[:2], "b": shared})
+    assert read_tensors(file).keys() == {"a"}
+    assert [path.name for path in tmp_path.iterdir()] == ["t.safetensors"]
+
+
+def test_missing_and_damaged_tensors_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DamagedCheckpoint, match="is missing: was the folder copied in part"):
+        read_tensors(tmp_path / "t.safetensors")
+    (tmp_path / "t.safetensors").write_bytes(b"cut off")
+    with pytest.raises(DamagedCheckpoint, match="holds no tensors: "):
+        read_tensors(tmp_path / "t.safetensors")

@@ -12,7 +12,7 @@ from small import bits, moved, same_bits
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from holdfast.core.errors import IncompatibleUpdate
+from holdfast.core.errors import IncompatibleUpdate, UnsafeFile
 from holdfast.methods.full import Full
 from holdfast.testing.laws import small_model
 from holdfast.weights.checkpoint import read_full
@@ -66,6 +66,20 @@ def test_it_does_not_matter_how_the_two_are_cut_into_files(folders: tuple[Path, 
     whole, cut = read_full(*folders), read_full(folders[0], tmp_path / "shards")
     assert not (tmp_path / "shards" / SINGLE).exists()
     assert all(torch.equal(cut[name].dense(), change.dense()) for name, change in whole.items())
+
+
+@pytest.mark.parametrize("pickled", [("base",), ("tuned",), ("base", "tuned")])
+def test_trusted_pickles_give_the_same_update(folders: tuple[Path, Path], pickled: tuple[str, ...]) -> None:
+    safe = {name: change.dense() for name, change in read_full(*folders).items()}
+    for folder in folders:
+        if folder.name in pickled:
+            torch.save(load_file(folder / SINGLE), folder / "pytorch_model.bin")
+            (folder / SINGLE).unlink()
+    with pytest.raises(UnsafeFile, match="or pass --allow_pickle if you trust its origin"):
+        read_full(*folders)
+    update = read_full(*folders, allow_pickle=True)
+    assert sorted(update) == sorted(safe)
+    assert all(torch.equal(change.dense(), safe[name]) for name, change in update.items())
 
 
 def test_changes_of_half_precision_are_formed_in_float32(folders: tuple[Path, Path]) -> None:

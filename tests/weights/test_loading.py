@@ -12,7 +12,7 @@ from small import ADAPTERS, METHODS, bits, moved, same_bits
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate
+from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, UnsafeFile
 from holdfast.methods.full import Full
 from holdfast.methods.lora import Lora
 from holdfast.testing.laws import small_model
@@ -92,6 +92,21 @@ def test_a_full_checkpoint_of_a_deeper_or_shallower_base_is_refused(saved: Saved
     assert refused(folder, deep) == (
         f"{folder} does not fit this base model: it holds no 'model.layers.2.self_attn.q_proj.weight' (9 in all)"
     )
+
+
+@pytest.mark.parametrize("tie", [False, True])
+def test_a_trusted_pickle_answers_as_it_did_and_the_base_is_what_it_was(
+    tmp_path: Path, inputs: Tensor, tie: bool
+) -> None:
+    config = LlamaConfig(**{**small_model().config.to_dict(), "tie_word_embeddings": tie})
+    model, tuned = LlamaForCausalLM(config).eval(), LlamaForCausalLM(config).eval()
+    torch.save(tuned.state_dict(), tmp_path / "pytorch_model.bin")
+    before = bits(model)
+    with pytest.raises(UnsafeFile, match="or pass --allow_pickle"), checkpoint_on(tmp_path, model):
+        pytest.fail("the block was entered")
+    with checkpoint_on(tmp_path, model, allow_pickle=True) as read, torch.inference_mode():
+        assert torch.equal(read(input_ids=inputs).logits, tuned(input_ids=inputs).logits)
+    assert same_bits(bits(model), before)
 
 
 def test_a_full_checkpoint_that_breaks_off_while_it_is_read_leaves_the_base_whole(

@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 
 from holdfast.algebra.delta import Dense
 from holdfast.algebra.rotation import Rotation
+from holdfast.core.errors import IncompatibleUpdate
 from holdfast.methods.lora import Lora
 from holdfast.methods.oft import Oft
-from holdfast.weights.path import DenseLine, OwnLine, Path
+from holdfast.weights.path import DenseLine, OwnLine, Path, Walkable, between
 from holdfast.weights.update import Update
 
 
@@ -101,3 +102,53 @@ def test_walking_a_path_leaves_the_live_model_as_it_was(model: PreTrainedModel, 
     assert path.at(0.0).norm() < 1e-4 < path.at(0.5).norm()
     path.at(1.0)
     assert same_bits(bits(attachment.model), before)
+
+
+NAME = "model.layers.0.mlp.up_proj.weight"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_walking_the_dense_line_rounds_once_from_the_base(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    model.to(dtype)
+    before, weight = bits(model), model.get_parameter(NAME)
+    start, change = weight.detach().clone(), torch.full(weight.shape, 3e-3)
+    line = DenseLine(Update({NAME: Dense(change)}))
+    assert isinstance(line, Walkable)
+    with line.walk(model) as bring:
+        for t in (1.0, 0.1, 0.1, 0.7, 0.0, 1.0):
+            assert bring(t) is model
+            assert torch.equal(weight.detach(), (start.float() + t * change).to(dtype))
+        bring(0.0)
+        assert same_bits(bits(model), before)
+        bring(0.5)
+    assert same_bits(bits(model), before)
+
+
+def test_a_walk_that_breaks_off_leaves_the_base_whole(model: PreTrainedModel) -> None:
+    before = bits(model)
+    with pytest.raises(KeyboardInterrupt), DenseLine(Update({NAME: Dense(torch.ones(128, 64))})).walk(model) as bring:
+        bring(0.5)
+        assert not same_bits(bits(model), before)
+        raise KeyboardInterrupt
+    assert same_bits(bits(model), before)
+
+
+def test_the_line_of_another_base_cannot_be_walked(model: PreTrainedModel) -> None:
+    before = bits(model)
+    with pytest.raises(IncompatibleUpdate), DenseLine(Update({NAME: Dense(torch.ones(2, 2))})).walk(model) as bring:
+        bring(0.5)
+    assert same_bits(bits(model), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_between_is_worked_out_as_exactly_as_its_ends(dtype: torch.dtype) -> None:
+    start, end = torch.tensor([256.0, 1 / 3]).to(dtype), torch.tensor([1 + 2**-7, -5.0]).to(dtype)
+    assert between(start, end, 0) is start and between(start, end, 1) is end
+    for t in (1e-3, 0.5, 0.99):
+        wanted = (start.double() + t * (end.double() - start.double())).to(dtype)
+        torch.testing.assert_close(between(start, end, t), wanted, rtol=1e-5 if dtype.itemsize > 2 else 0, atol=0)
+
+
+def test_between_takes_the_type_of_the_end() -> None:
+    start, end = torch.tensor([1 / 3]), torch.tensor([1.0]).bfloat16()
+    assert {between(start, end, t).dtype for t in (0, 0.5, 1)} == {torch.bfloat16}

@@ -51,13 +51,17 @@ class Rotation(Delta):
     Args:
         weight: The weight that is turned, outputs by inputs.
         generator: Skew-symmetric blocks; their widths add up to the number of inputs.
+
+    Where the two differ in precision, both are held in the wider.
     """
 
     def __init__(self, weight: Float[Tensor, "outputs inputs"], generator: Float[Tensor, "blocks width width"]) -> None:
         blocks, width, _ = generator.shape
         if blocks * width != weight.shape[1]:
             raise ValueError(f"{blocks} blocks of width {width} do not fill {weight.shape[1]} inputs")
-        self.weight, self.generator = exact(weight.detach()), exact(generator.detach())
+        weight, generator = exact(weight.detach()), exact(generator.detach())
+        wider = torch.promote_types(weight.dtype, generator.dtype)
+        self.weight, self.generator = weight.to(wider), generator.to(wider)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -158,4 +158,6 @@ def _run(job: RunJob, folder: RunFolder, plan: Plan) -> SeedRun:
         curve=tuple(CurvePoint(step=step, scores=scores) for step, scores in curve if scores is not None),
         test=folder.scores(job.final_point, plan.test.split),
         facts=tuple(folder.facts()),
+        rewound=None if job.way_back is None else folder.rewound(),
+        no_way_back=None if job.way_back is None else folder.no_way_back(),
     )

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from transformers import PreTrainedModel
-
+from holdfast.arena.exams import Exam, Notify, examined
+from holdfast.arena.way_back import WayBack
 from holdfast.core.errors import HoldfastError, TrainingDiverged
 from holdfast.core.recipe import TrainingOptions, TrainRecipe
-from holdfast.core.scores import PointScores
-from holdfast.core.task import Example, Split, Task
-from holdfast.measure.evaluate import evaluate
+from holdfast.core.task import Example, Task
 from holdfast.measure.points import Checkpoint
 from holdfast.models.base import Base, open_base, stamp
 from holdfast.store.files import write_text
@@ -23,10 +21,6 @@ from holdfast.store.run import RunFolder, read_json, write_scores
 from holdfast.train.cost import peak_memory_bytes, step_seconds
 from holdfast.train.engine import train
 from holdfast.weights.contracts import Method
-from holdfast.weights.quiet import quiet
-
-Notify = Callable[[str, float], None]
-"""Told what is being done, and the share of it that is done."""
 
 
 class Job(Protocol):
@@ -39,21 +33,6 @@ class Job(Protocol):
     def finished(self) -> bool: ...
 
     def run(self, notify: Notify) -> None: ...
-
-
-@dataclass(frozen=True)
-class Exam:
-    """What a model is asked.
-
-    Attributes:
-        split: Which items.
-        limit: Most items of a task.
-        tasks: Tasks by name.
-    """
-
-    split: Split
-    limit: int
-    tasks: Mapping[str, Task]
 
 
 @dataclass(frozen=True)
@@ -116,7 +95,7 @@ class BaseJob:
         write_text(self.file, json.dumps(named, indent=2) + "\n")
         for exam, file in self.exams:
             if not file.is_file():
-                write_scores(file, _examined(base.model, base, exam, self.options, notify, base.model))
+                write_scores(file, examined(base.model, base, exam, self.options, notify, base.model))
 
     def _stamp(self) -> str:
         return stamp(self.options.model_name_or_path)
@@ -135,6 +114,7 @@ class RunJob:
         items: What it trains on.
         final: What the last checkpoint is asked.
         curve: What every checkpoint is asked; nothing where no curve is wanted.
+        way_back: How the last checkpoint is brought to its best point; nothing where it is not.
     """
 
     name: str
@@ -145,11 +125,13 @@ class RunJob:
     items: TrainingItems
     final: Exam
     curve: Exam | None = None
+    way_back: WayBack | None = None
 
     @property
     def finished(self) -> bool:
         folder = RunFolder(self.folder)
-        return folder.finished or folder.failure() is not None
+        walked = self.way_back is None or self.way_back.walked(folder)
+        return (folder.finished and walked) or folder.failure() is not None
 
     @property
     def final_point(self) -> str:
@@ -178,8 +160,11 @@ class RunJob:
             point = f"step-{step:06d}"
             if exam is not None and folder.scores(point, exam.split) is None:
                 with Checkpoint(folder.checkpoint(step)).on(base.model) as model:
-                    folder.write_scores(point, _examined(model, base, exam, self.recipe, notify, reference))
-        folder.mark_finished()
+                    folder.write_scores(point, examined(model, base, exam, self.recipe, notify, reference))
+        if self.way_back is not None and not self.way_back.walked(folder):
+            self.way_back.walk(folder, self.recipe, base, reference, notify)
+        if not folder.finished:
+            folder.mark_finished()
 
 
 @dataclass(frozen=True)
@@ -223,35 +208,6 @@ def opened(options: TrainingOptions) -> Base:
         trust_remote_code=options.trust_remote_code,
         allow_pickle=options.allow_pickle,
     )
-
-
-def _examined(
-    model: PreTrainedModel,
-    base: Base,
-    exam: Exam,
-    options: TrainingOptions,
-    notify: Notify,
-    reference: PreTrainedModel | None,
-) -> PointScores:
-    done, total = 0, exam.limit * len(exam.tasks)
-
-    def tick(items: int) -> None:
-        nonlocal done
-        done += items
-        notify("scoring", min(1.0, done / total))
-
-    with quiet():
-        return evaluate(
-            model,
-            base.tokenizer,
-            exam.tasks,
-            split=exam.split,
-            limit=exam.limit,
-            base=reference,
-            max_rows=options.max_eval_rows,
-            max_tokens=options.max_eval_tokens,
-            tick=tick,
-        )
 
 
 def _steps(notify: Notify) -> Callable[[int, int, float | None], None]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.arena.budget import Settled, budget_of, settle
-from holdfast.arena.jobs import BaseJob, CostJob, Exam, RunJob, TrainingItems
+from holdfast.arena.exams import Exam
+from holdfast.arena.jobs import BaseJob, CostJob, RunJob, TrainingItems
 from holdfast.arena.overlap import check_overlap, overlap_of, text_of
+from holdfast.arena.way_back import WayBack
 from holdfast.core.errors import RecipeError
 from holdfast.core.keys import key_of
 from holdfast.core.recipe import ArenaRecipe
@@ -93,7 +95,16 @@ class Plan:
             items=self.items,
             final=self.test if reported else self.validation,
             curve=self.validation if reported else None,
+            way_back=self._way_back() if reported else None,
         )
+
+    def _way_back(self) -> WayBack | None:
+        """How reported runs are rewound, if they are."""
+        rule = self.recipe.rewind_rule
+        if rule is None:
+            return None
+        base = self.scores_of_base(self.validation)
+        return WayBack(rule, self.recipe.rewind_points, tuple(self.contest.learn), self.validation, self.test, base)
 
     def cost_job(self, base_identity: str) -> CostJob:
         """The job that times a step of everybody."""

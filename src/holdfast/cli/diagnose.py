@@ -74,7 +74,7 @@ def diagnose(
         def tick(what: str, done: int, total: int) -> None:
             status.update(f"{what} {done}/{total}")
 
-        found = measured(patient(base, tuned, opened), prompts, how, tick)
+        found = measured(patient(base, tuned, opened, allow_pickle=allow_pickle), prompts, how, tick)
     write_text(output_dir / DIAGNOSIS, found.model_dump_json(exclude_none=True) + "\n")
     published(found, output_dir, as_json=as_json)
 

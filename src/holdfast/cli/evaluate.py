@@ -49,7 +49,7 @@ def evaluate(
     base = opened(options)
     points: dict[str, Point] = {
         "base": Untouched(),
-        **{str(folder): Checkpoint(folder) for folder in checkpoints or ()},
+        **{str(folder): Checkpoint(folder, allow_pickle=allow_pickle) for folder in checkpoints or ()},
     }
     reads = any(task.ask == "read" for task in tasks.values())
     reference = copy.deepcopy(base.model) if reads and len(points) > 1 else None

@@ -14,6 +14,7 @@ from holdfast.core.errors import HoldfastError, RecipeError, unknown
 from holdfast.core.recipe import ArenaRecipe
 from holdfast.core.spec import parse_spec
 from holdfast.core.task import Suite, Task
+from holdfast.metrics.operating_point.rules import rule_of
 from holdfast.tasks.files import FileTask
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".txt")
@@ -42,6 +43,8 @@ def contest_of(recipe: ArenaRecipe) -> Contest:
         faults.append(f"target: one task is learned at a time, and '{recipe.target}' holds {len(learn)}")
     if learn and keep and set(learn) & set(keep):
         faults.append(f"retention: {', '.join(set(learn) & set(keep))} is also the target")
+    if recipe.rewind_rule is not None:
+        _tried(partial(rule_of, recipe.rewind_rule), faults)
     if faults:
         raise RecipeError(faults)
     catalogue = {name: registry.lookup("methods", name)() for name in registry.names("methods")}

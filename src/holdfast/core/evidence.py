@@ -29,6 +29,30 @@ class CurvePoint(Document):
     scores: PointScores
 
 
+class RewoundRun(Document):
+    """A run at the point of its path that validation items chose.
+
+    Attributes:
+        path: Label of the path.
+        t: The point: 0 is the base, 1 the final checkpoint.
+        step_frac: How far from the base it is, as a share of the whole way.
+        rule: The rule of choice.
+        verdict: What to do, in words.
+        too_few: Why the items did not suffice to decide, if they did not.
+        test: The point on test items, which took no part in the choice.
+        evaluations: How many points were scored to find it.
+    """
+
+    path: str
+    t: float
+    step_frac: float
+    rule: str
+    verdict: str
+    too_few: str | None = None
+    test: PointScores
+    evaluations: int
+
+
 class SeedRun(Document):
     """One reported run of an entrant.
 
@@ -38,6 +62,8 @@ class SeedRun(Document):
         test: Its final checkpoint on test items; absent if the run failed.
         facts: What was measured of the run itself.
         failure: Why there are no scores, if there are none.
+        rewound: The run at its best point; absent if it was not looked for, or no path leads back.
+        no_way_back: Why no path leads back, if none does.
     """
 
     seed: int
@@ -45,6 +71,8 @@ class SeedRun(Document):
     test: PointScores | None = None
     facts: tuple[Record, ...] = ()
     failure: str | None = None
+    rewound: RewoundRun | None = None
+    no_way_back: str | None = None
 
 
 class RateTry(Document):
@@ -132,6 +160,20 @@ class Evidence(Document):
     base_test: PointScores
     overlap_items: int = 0
     entrants: tuple[Entrant, ...] = ()
+
+    def rewound(self) -> Evidence | None:
+        """The same comparison with every run at its best point; nothing if no run was rewound.
+
+        Runs from which no path leads back stay where they ended.
+        """
+        if not any(run.rewound for entrant in self.entrants for run in entrant.runs):
+            return None
+        return self.model_copy(update={"entrants": tuple(_rewound(entrant) for entrant in self.entrants)})
+
+
+def _rewound(entrant: Entrant) -> Entrant:
+    runs = (run.model_copy(update={"test": run.rewound.test}) if run.rewound else run for run in entrant.runs)
+    return entrant.model_copy(update={"runs": tuple(runs)})
 
 
 def read_evidence(file: Path) -> Evidence:

@@ -112,6 +112,9 @@ class ArenaRecipe(TrainingOptions):
             best target score.
         validation_items: Most items of a task in a validation.
         test_items: Most items of a task in the final test.
+        rewind_rule: How each run is rewound to its best point, on validation items: a rule such as ``keep_gain(0.95)``;
+            null leaves every run where it ended.
+        rewind_points: Most points of a path that are scored to find it, base and end included.
         drop_overlap: Leave training examples out that are also evaluated, instead of refusing them.
         resamples: Bootstrap resamples behind every interval.
     """
@@ -129,6 +132,8 @@ class ArenaRecipe(TrainingOptions):
     learning_rate_rule: Literal["one_standard_error", "target"] = "one_standard_error"
     validation_items: int = Field(default=200, ge=2)
     test_items: int = Field(default=500, ge=2)
+    rewind_rule: str | None = "one_standard_error"
+    rewind_points: int = Field(default=7, ge=2)
     drop_overlap: bool = False
     resamples: int = Field(default=10_000, ge=100)
 

@@ -7,7 +7,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, ModelNotFound, NotMeasurable
@@ -19,27 +18,26 @@ from holdfast.weights.adapter import form_of, is_adapter, read_adapter
 from holdfast.weights.checkpoint import read_full
 from holdfast.weights.shards import Shards
 
-FLOATS = ("F64", "F32", "F16", "BF16")
-"""Types in which weights stand for themselves, by the names they have in files."""
 
-
-def patient(base: str, tuned: Path, opened: Base | None) -> Patient:
+def patient(base: str, tuned: Path, opened: Base | None, *, allow_pickle: bool = False) -> Patient:
     """The base and the update that a folder makes to it.
 
     Args:
         base: The base, as the user named it.
         tuned: An adapter or a full model folder.
         opened: The base in memory; two full checkpoints do without.
+        allow_pickle: Open weights stored as pickles.
 
     Raises:
         IncompatibleUpdate: If the two do not belong together.
         DamagedCheckpoint: If a file is missing or cut off.
+        UnsafeFile: If weights are pickles and ``allow_pickle`` is not set.
         NotMeasurable: If one of them is quantised.
         ModelNotFound: If a full checkpoint is to be compared with a base that is no folder.
     """
     if is_adapter(tuned):
         assert opened is not None, "adapters are read on their base"
-        return _of_adapter(base, tuned, opened.model)
+        return _of_adapter(base, tuned, opened.model, allow_pickle)
     folder = Path(located(base))
     if not folder.is_dir():
         raise ModelNotFound(
@@ -49,14 +47,13 @@ def patient(base: str, tuned: Path, opened: Base | None) -> Patient:
     for each in (folder, tuned):
         _check_quantisation(each)
     _check_vocabularies(folder, tuned)
-    before = Shards(folder)
-    update = read_full(folder, tuned)
-    types = [_stored_types(each) for each in (folder, tuned)]
-    codes = {name for each in types for name, kind in each.items() if kind not in FLOATS}
+    before, after = (Shards(each, allow_pickle=allow_pickle) for each in (folder, tuned))
+    update = read_full(folder, tuned, allow_pickle=allow_pickle)
+    codes = {name for held in (before, after) for name in held if not held.is_floating(name)}
     for name in sorted(codes):
         if name.endswith("weight"):
             require_floating(name, before.tensor(name).dtype)
-            require_floating(name, Shards(tuned).tensor(name).dtype)
+            require_floating(name, after.tensor(name).dtype)
     return Patient(
         base=base,
         tuned=str(tuned),
@@ -67,17 +64,17 @@ def patient(base: str, tuned: Path, opened: Base | None) -> Patient:
         params=sum(prod(before.shape(name)) for name in before if name not in codes),
         spectrum=Spectra(cache_folder()).of,
         model=None if opened is None else opened.model,
-        point=None if opened is None else Checkpoint(tuned),
+        point=None if opened is None else Checkpoint(tuned, allow_pickle=allow_pickle),
     )
 
 
-def _of_adapter(base: str, tuned: Path, model: PreTrainedModel) -> Patient:
+def _of_adapter(base: str, tuned: Path, model: PreTrainedModel, allow_pickle: bool) -> Patient:
     # Both names of a weight that is tied: an adapter may stand on either.
     weights = dict(model.named_parameters(remove_duplicate=False))
     for name, tensor in weights.items():
         require_floating(name, tensor.dtype)
     form = form_of(tuned)
-    update = read_adapter(tuned, model)
+    update = read_adapter(tuned, model, allow_pickle=allow_pickle)
     return Patient(
         base=base,
         tuned=str(tuned),
@@ -87,17 +84,8 @@ def _of_adapter(base: str, tuned: Path, model: PreTrainedModel) -> Patient:
         params=model.num_parameters(),
         spectrum=Spectra(cache_folder()).of,
         model=model,
-        point=Checkpoint(tuned),
+        point=Checkpoint(tuned, allow_pickle=allow_pickle),
     )
-
-
-def _stored_types(folder: Path) -> dict[str, str]:
-    """Types of all tensors of a folder, from headers alone."""
-    found: dict[str, str] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            found.update({name: tensors.get_slice(name).get_dtype() for name in tensors.keys()})  # noqa: SIM118
-    return found
 
 
 def _check_vocabularies(base: Path, tuned: Path) -> None:

@@ -33,13 +33,19 @@ class Untouched:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An adapter folder, run unmerged as its users run it, or a full model folder."""
+    """An adapter folder, run unmerged as its users run it, or a full model folder.
+
+    Attributes:
+        folder: Where it lies.
+        allow_pickle: Whether weights that are stored as pickles are opened.
+    """
 
     folder: Folder
+    allow_pickle: bool = False
 
     @contextmanager
     def on(self, base: PreTrainedModel) -> Iterator[PreTrainedModel]:
-        with checkpoint_on(self.folder, base) as model:
+        with checkpoint_on(self.folder, base, allow_pickle=self.allow_pickle) as model:
             yield model
 
 

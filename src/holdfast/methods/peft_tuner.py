@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+import torch
 from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftType, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
@@ -43,6 +44,12 @@ REFUSED = {
 }
 """Tuners that cannot be run like the others, and why."""
 
+NEEDED = {"trainable_tokens": ("token_indices", "the ids of the tokens to train")}
+"""Options without which a tuner trains nothing, and what they are."""
+
+SELF_PLACED = ("trainable_tokens",)
+"""Tuners that find their layer themselves; on linear layers this one would train outputs, and not tokens."""
+
 
 @dataclass(frozen=True)
 class PeftTuner(AdapterMethod):
@@ -74,7 +81,7 @@ class PeftTuner(AdapterMethod):
             raise RecipeError(faults)
         kind = self._kind()
         known = kind.__dataclass_fields__
-        placed = {"target_modules": "all-linear"} if "target_modules" in known else {}
+        placed = {"target_modules": "all-linear"} if "target_modules" in known and self.tuner not in SELF_PLACED else {}
         try:
             return kind(**{"task_type": "CAUSAL_LM", **placed, **self.options})
         except (TypeError, ValueError) as error:
@@ -83,7 +90,7 @@ class PeftTuner(AdapterMethod):
     def attach(self, model: nn.Module) -> AdapterAttachment:
         try:
             return super().attach(model)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             raise RecipeError([f"{self.label} cannot be put on this model with these options: {error}"]) from error
 
     def parameters(self, model: nn.Module) -> int:
@@ -91,9 +98,10 @@ class PeftTuner(AdapterMethod):
         try:
             return super().parameters(model)
         except NotImplementedError:
-            # Some tuners choose entries by value and cannot be counted without any; which values, does not matter.
+            # Some tuners choose entries by value or decompose weights, and cannot be counted without any; which values,
+            # does not matter, as long as they are numbers, and the same each time.
             with quiet():
-                return count(get_peft_model(copy.deepcopy(model).to_empty(device="cpu"), self.config(model)))
+                return count(get_peft_model(_filled(model), self.config(model)))
 
     def settings(self, model: nn.Module) -> Iterator[Self]:
         """The tuner at every value of the first knob its configuration has; itself where it has none."""
@@ -117,7 +125,21 @@ class PeftTuner(AdapterMethod):
         if self.tuner not in known:
             return (str(UnknownName("peft tuner", self.tuner, known)),)
         odd = sorted(set(self.options) - set(self._kind().__dataclass_fields__))
-        return tuple(f"{self.label}: {UnknownName('option', name, self._kind().__dataclass_fields__)}" for name in odd)
+        faults = [f"{self.label}: {UnknownName('option', name, self._kind().__dataclass_fields__)}" for name in odd]
+        option, meaning = NEEDED.get(self.tuner, ("", ""))
+        if option and not self.options.get(option):
+            faults.append(f"{self.label}: give {option}, {meaning}")
+        return tuple(faults)
 
     def _kind(self) -> Any:
         return PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(self.tuner.upper())]
+
+
+def _filled(model: nn.Module) -> nn.Module:
+    """A copy of a model's shapes with small values in them, the same each time."""
+    draw = torch.Generator().manual_seed(0)
+    filled = copy.deepcopy(model).to_empty(device="cpu")
+    for tensor in filled.parameters():
+        if tensor.is_floating_point():
+            nn.init.normal_(tensor, std=0.02, generator=draw)
+    return filled

@@ -6,13 +6,17 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from holdfast.core.errors import NoSpace
+from holdfast.core.errors import DamagedCheckpoint, NoSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -35,6 +39,41 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors by name into one safetensors file, whole or not at all.
+
+    Raises:
+        NoSpace: If the disk is full.
+    """
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with no_space_named(path):
+            save_file(dict(tensors), unfinished)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        DamagedCheckpoint: If it is missing, cut off, or something else.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{path} is missing: was the folder copied in part?") from error
+    except (OSError, SafetensorError) as error:
+        raise DamagedCheckpoint(f"{path} holds no tensors: {error}") from error
 
 
 @contextmanager

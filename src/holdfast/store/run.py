@@ -6,16 +6,21 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from holdfast.core.document import read_document
 from holdfast.core.errors import DamagedCheckpoint, HoldfastError
+from holdfast.core.evidence import RewoundRun
 from holdfast.core.record import Record, read_jsonl, to_jsonl
 from holdfast.core.scores import PointScores
 from holdfast.core.task import Split
-from holdfast.store.files import sweep, whole_folder, write_text
+from holdfast.store.files import read_tensors, sweep, whole_folder, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RECIPE = "recipe.json"
 FACTS = "facts.jsonl"
@@ -23,6 +28,9 @@ MEMORY = "memory.json"
 TRAINED = "trained.json"
 FAILED = "failed.json"
 FINISHED = "finished.json"
+INITIAL = "initial.safetensors"
+REWOUND = "rewound.json"
+NO_WAY_BACK = "no-way-back.json"
 
 
 class RunFolder:
@@ -130,6 +138,33 @@ class RunFolder:
         """Scores of a point on a split, if they are there."""
         file = self._scores_file(point, split)
         return read_scores(file) if file.is_file() else None
+
+    @property
+    def initial(self) -> Path:
+        """The trainable tensors as they were right after attaching, where a way back needs them."""
+        return self.path / INITIAL
+
+    def initial_tensors(self) -> dict[str, Tensor] | None:
+        """What is kept of where the method started; nothing where it is not needed."""
+        return read_tensors(self.initial) if self.initial.is_file() else None
+
+    def write_rewound(self, rewound: RewoundRun) -> None:
+        """Keep the run at its best point."""
+        write_text(self.path / REWOUND, rewound.model_dump_json(exclude_none=True) + "\n")
+
+    def write_no_way_back(self, reason: str) -> None:
+        """Say that no path leads back from where this run ended."""
+        write_text(self.path / NO_WAY_BACK, json.dumps({"reason": reason}) + "\n")
+
+    def rewound(self) -> RewoundRun | None:
+        """The run at its best point, if it was looked for and a path leads there."""
+        file = self.path / REWOUND
+        return read_document(RewoundRun, file, "a rewound run", "was it removed?") if file.is_file() else None
+
+    def no_way_back(self) -> str | None:
+        """Why no path leads back, if none does."""
+        file = self.path / NO_WAY_BACK
+        return str(read_json(file)["reason"]) if file.is_file() else None
 
     def mark_finished(self) -> None:
         """Say that nothing is left to do. This is the last file a run writes."""

@@ -18,14 +18,14 @@ from holdfast.core.recipe import TrainRecipe
 from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.models.base import Base
-from holdfast.store.files import write_text
+from holdfast.store.files import write_tensors, write_text
 from holdfast.store.run import RunFolder
 from holdfast.train.data import training_rows
 from holdfast.train.facts import attached_facts, saved_facts, trained_facts
 from holdfast.train.hooks import AttachmentCallback
 from holdfast.train.schedule import log_spaced_steps
 from holdfast.train.trainer import COMPLETE, CompletionTrainer, diverged
-from holdfast.weights.adapter import count
+from holdfast.weights.adapter import count, is_adapter
 from holdfast.weights.contracts import Attachment, Method
 from holdfast.weights.logits import fixed_inputs, logits_on
 from holdfast.weights.quiet import quiet
@@ -89,6 +89,7 @@ def train(
         facts += trained_facts(attachment, base.model)
         facts += _data_facts(trainer, examples, recipe)
         facts.append(Record(subject="run", quantity="trainable_params_at_end", value=count(attachment.model)))
+        _keep_initial(attachment, method, folder, recipe.max_steps)
     finally:
         attachment.detach()
         vars(base.model).pop("forward", None)  # TRL's patched forward gives way to the class's own
@@ -103,6 +104,15 @@ def train(
         }
     )
     shutil.rmtree(folder.resume, ignore_errors=True)
+
+
+def _keep_initial(attachment: Attachment, method: Method, folder: RunFolder, last: int) -> None:
+    """Keep where an adapter started: its own way back begins there. A full model starts at the base, which is kept."""
+    # What moves the base is stored in another form than it is trained in, and starts at the base in that.
+    if method.moves_base or not is_adapter(folder.checkpoint(last)) or folder.initial.is_file():
+        return
+    tensors = {name: tensor.contiguous() for name, tensor in attachment.initial().items()}
+    write_tensors(folder.initial, tensors)
 
 
 def _trainer(

@@ -13,29 +13,26 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.oft import Linear as OFTLinear
+from peft.tuners.trainable_tokens import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.other import ModulesToSaveWrapper
-from torch import Tensor, nn
+from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
+from torch import nn
 
 from holdfast.algebra.delta import Delta, Dense, exact
 from holdfast.algebra.low_rank import LowRank
 from holdfast.algebra.rotation import Rotation, skew
 from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate, NotMeasurable
+from holdfast.weights.moving import CONFIG, require_start, unmoved, with_moves
 from holdfast.weights.quiet import quiet
 from holdfast.weights.shards import Shards
 from holdfast.weights.update import Update
 
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-
-MOVING: Final = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Ways to begin a LoRA that take what it begins with out of the base, each time that peft loads it."""
 
 
 def is_adapter(folder: Path) -> bool:
@@ -59,7 +56,7 @@ def update_of(model: PeftModel) -> Update:
     """The update that the active adapter of a live PEFT model makes; the model is left as it was.
 
     Raises:
-        NotMeasurable: If the tuner does not act by changing weights, such as prompt tuning.
+        NotMeasurable: If the tuner does not act by changing weights, such as prompt tuning, or cannot be merged.
     """
     if model.active_peft_config.is_prompt_learning:
         raise NotMeasurable(f"{_tuner(model)} adds virtual tokens and changes no weight")
@@ -70,6 +67,10 @@ def update_of(model: PeftModel) -> Update:
             continue
         if isinstance(module, ModulesToSaveWrapper):
             changes.update(_replaced(name, module))
+        elif isinstance(module, TrainableTokensWrapper):
+            changes.update(_retrained(name, module.token_adapter, model))
+        elif isinstance(module, TrainableTokensLayer):
+            changes.update(_retrained(name, module, model))
         elif isinstance(module, BaseTunerLayer):
             changes.update(_tuned(name, module))
         else:
@@ -78,72 +79,51 @@ def update_of(model: PeftModel) -> Update:
     return Update(changes)
 
 
-def read_adapter(folder: Path, model: nn.Module) -> Update:
+def read_adapter(folder: Path, model: nn.Module, *, allow_pickle: bool = False) -> Update:
     """The update that an adapter folder makes on a base model; the model is left as it was.
+
+    Args:
+        folder: The adapter.
+        model: The base it was made from.
+        allow_pickle: Open weights stored as a pickle.
 
     Raises:
         DamagedCheckpoint: If the adapter's files are missing, cut off or do not belong together.
-        IncompatibleUpdate: If the adapter was not made for a base of this shape.
+        IncompatibleUpdate: If the adapter was not made for a base of this shape, or for one that is not kept.
+        UnsafeFile: If its weights are a pickle and ``allow_pickle`` is not set.
+        NotMeasurable: If it does not act by changing weights.
     """
     flags = {name: tensor.requires_grad for name, tensor in model.named_parameters()}
     with unmoved(folder, model) as before:
-        attached = load_adapter(folder, model)
+        attached = load_adapter(folder, model, allow_pickle=allow_pickle)
         try:
             found = update_of(attached)
         finally:
             unloaded(attached)
             for name, tensor in model.named_parameters():
                 tensor.requires_grad_(flags[name])
-        weights = dict(model.named_parameters())
-        return Update({name: _with_move(change, weights.get(name), before.get(name)) for name, change in found.items()})
+        return with_moves(found, model, before)
 
 
-@contextmanager
-def unmoved(folder: Path, model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """The matrices that loading an adapter may move, as they were; on leaving, they are so again, bit for bit.
-
-    peft takes the leading directions out of the base whenever it loads a PiSSA adapter that was not converted on
-    save, and does not put them back. Cost: a copy of the matrices of the model for such adapters, nothing for others.
-    """
-    begun = _configured(folder).get("init_lora_weights")
-    moving = isinstance(begun, str) and begun.lower().startswith(MOVING)
-    weights = dict(model.named_parameters()) if moving else {}
-    kept = {name: tensor.detach().clone() for name, tensor in weights.items() if tensor.dim() == 2}
-    try:
-        yield kept
-    finally:
-        with torch.no_grad():
-            for name, tensor in kept.items():
-                weights[name].copy_(tensor)
-
-
-def _with_move(change: Delta, now: Tensor | None, before: Tensor | None) -> Delta:
-    """The change against the base as it was, where loading has moved it."""
-    if now is None or before is None or torch.equal(now, before):
-        return change
-    return Dense(change.dense() + exact(now.detach()) - exact(before))
-
-
-def _configured(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
-    return found if isinstance(found, dict) else {}
-
-
-def load_adapter(folder: Path, model: nn.Module) -> PeftModel:
+def load_adapter(folder: Path, model: nn.Module, *, allow_pickle: bool = False) -> PeftModel:
     """The base model with the adapter of a folder on it, ready to run.
+
+    Args:
+        folder: The adapter.
+        model: The base it was made from; after an error it is left as it was.
+        allow_pickle: Open weights stored as a pickle.
 
     Raises:
         DamagedCheckpoint: If the adapter's files are missing, cut off or do not belong together.
-        IncompatibleUpdate: If the adapter was not made for a base of this shape. The model is left as it was.
+        IncompatibleUpdate: If the adapter was not made for a base of this shape, or for one that is not kept.
+        UnsafeFile: If its weights are a pickle and ``allow_pickle`` is not set.
     """
     try:
         PeftConfig.from_pretrained(str(folder))
     except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise DamagedCheckpoint(f"{folder / CONFIG} is not an adapter configuration: {error}") from error
-    stored = Shards(folder, single=WEIGHTS)
+    require_start(folder)
+    stored = Shards(folder, single=WEIGHTS, allow_pickle=allow_pickle)
     if not len(stored):
         raise DamagedCheckpoint(f"{folder / WEIGHTS} holds no tensors")
     with whole_on_error(model):
@@ -193,8 +173,15 @@ def _check_complete(folder: Path, stored: Shards, attached: PeftModel) -> None:
 
 def unloaded(model: PeftModel) -> nn.Module:
     """The base without the adapter. Prompt learning never touched it, and has nothing to unload."""
-    base: nn.Module = model.get_base_model() if model.active_peft_config.is_prompt_learning else model.unload()
-    return base
+    base: nn.Module = model.get_base_model()
+    if model.active_peft_config.is_prompt_learning:
+        return base
+    for name, module in list(base.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            # peft would leave the trained copy in the place of the base's own module.
+            base.set_submodule(name, module.original_module)
+    without: nn.Module = model.unload()
+    return without
 
 
 def _tuned(name: str, layer: BaseTunerLayer) -> Iterator[tuple[str, Delta]]:
@@ -209,7 +196,7 @@ def _tuned(name: str, layer: BaseTunerLayer) -> Iterator[tuple[str, Delta]]:
     merged = copy.deepcopy(layer).to(next(iter(before.values())).dtype)
     try:
         merged.merge(adapter_names=adapters)
-    except (NotImplementedError, ValueError, AttributeError) as error:
+    except (NotImplementedError, ValueError) as error:
         raise NotMeasurable(f"{type(layer).__module__} layers cannot be merged into weights: {error}") from error
     for key, tensor in merged.get_base_layer().named_parameters():
         change = exact(tensor.detach()) - before[key]
@@ -221,6 +208,22 @@ def _replaced(name: str, wrapper: ModulesToSaveWrapper) -> Iterator[tuple[str, D
     before = dict(wrapper.original_module.named_parameters())
     for key, tensor in wrapper.modules_to_save[wrapper.active_adapters[0]].named_parameters():
         yield f"{name}.{key}", Dense(exact(tensor.detach()) - exact(before[key].detach()))
+
+
+def _retrained(name: str, layer: TrainableTokensLayer, model: PeftModel) -> Iterator[tuple[str, Delta]]:
+    if layer.tied_adapter is not None:
+        return  # the embedding's own weight under another name, which changes with it
+    weight = layer.get_base_layer().weight
+    names = sum(tensor is weight for _, tensor in model.named_parameters(remove_duplicate=False))
+    following = sum(isinstance(one, TrainableTokensLayer) and one.tied_adapter is layer for one in model.modules())
+    if names > 1 + following:
+        raise NotMeasurable(
+            f"'{name}' shares its weight with another layer, which does not read the tokens trained there: no change "
+            "of the one weight does what the adapter does"
+        )
+    if not all(len(layer.token_indices[adapter]) for adapter in layer.active_adapters):
+        raise NotMeasurable(f"no token of '{name}' is trained: token_indices is empty, and peft cannot run the model")
+    yield from _tuned(name, layer)
 
 
 def _low_rank(layer: BaseTunerLayer, adapter: str) -> LowRank | None:

@@ -31,15 +31,22 @@ class StoredDifference(Delta):
         return StoredDifference(self._name, self._base, self._tuned, device)
 
 
-def read_full(base: Path, tuned: Path) -> Update:
+def read_full(base: Path, tuned: Path, *, allow_pickle: bool = False) -> Update:
     """The update from one full checkpoint to another, both ordinary Hugging Face folders.
 
     Only headers are read here; each change is read when it is used.
 
+    Args:
+        base: Folder of the base.
+        tuned: Folder of what was made from it.
+        allow_pickle: Open weights stored as pickles.
+
     Raises:
         IncompatibleUpdate: If the two do not hold the same tensors in the same shapes.
+        DamagedCheckpoint: If a file is missing or cut off.
+        UnsafeFile: If weights are pickles and ``allow_pickle`` is not set.
     """
-    before, after = Shards(base), Shards(tuned)
+    before, after = (Shards(folder, allow_pickle=allow_pickle) for folder in (base, tuned))
     odd = sorted(set(before) ^ set(after))
     if odd:
         side = base if odd[0] in before else tuned

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from holdfast.core.errors import IncompatibleUpdate
-from holdfast.weights.adapter import is_adapter, load_adapter, unloaded, unmoved
+from holdfast.weights.adapter import is_adapter, load_adapter, unloaded
+from holdfast.weights.moving import unmoved
 from holdfast.weights.shards import Shards
 
 
 @contextmanager
-def checkpoint_on(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
+def checkpoint_on(folder: Path, base: nn.Module, *, allow_pickle: bool = False) -> Iterator[nn.Module]:
     """The model that a folder holds, made of the base in memory; on leaving, the base is bit for bit what it was.
 
     An adapter is run unmerged, as its users run it; the weights of a full model are written over the base's, which
@@ -24,22 +25,25 @@ def checkpoint_on(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
     Args:
         folder: An adapter folder or a model folder.
         base: The base it was made from.
+        allow_pickle: Open weights stored as pickles.
 
     Yields:
         The model, in evaluation mode.
 
     Raises:
-        IncompatibleUpdate: If the folder was made from another architecture.
+        IncompatibleUpdate: If the folder was made from another architecture, or from a base that is not kept.
+        DamagedCheckpoint: If files are missing, cut off or do not belong together.
+        UnsafeFile: If the weights are pickles and ``allow_pickle`` is not set.
     """
-    with (_adapter if is_adapter(folder) else _full)(folder, base) as model:
+    with (_adapter if is_adapter(folder) else _full)(folder, base, allow_pickle) as model:
         yield model.eval()
 
 
 @contextmanager
-def _adapter(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
+def _adapter(folder: Path, base: nn.Module, allow_pickle: bool) -> Iterator[nn.Module]:
     flags = {name: tensor.requires_grad for name, tensor in base.named_parameters()}
     with unmoved(folder, base):
-        attached = load_adapter(folder, base)
+        attached = load_adapter(folder, base, allow_pickle=allow_pickle)
         try:
             yield attached
         finally:
@@ -49,8 +53,8 @@ def _adapter(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def _full(folder: Path, base: nn.Module) -> Iterator[nn.Module]:
-    stored = Shards(folder)
+def _full(folder: Path, base: nn.Module, allow_pickle: bool) -> Iterator[nn.Module]:
+    stored = Shards(folder, allow_pickle=allow_pickle)
     parameters = dict(base.named_parameters())
     odd = [name for name in stored if name not in parameters or stored.shape(name) != tuple(parameters[name].shape)]
     if odd:

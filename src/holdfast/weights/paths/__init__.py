@@ -1,0 +1,1 @@
+"""Curves of models from a base to a fine-tuned one, a file for each family."""
