@@ -69,11 +69,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except FileNotFoundError as error:
         raise DamagedCheckpoint(f"{path} is missing: was the folder copied in part?") from error
     except (OSError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{path} holds no tensors: {error}") from error
+    return tensors
 
 
 @contextmanager
