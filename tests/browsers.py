@@ -64,3 +64,11 @@ def waited(browser, condition):
 def found(browser, selector: str) -> list:
     """All elements of a CSS selector."""
     return browser.find_elements("css selector", selector)
+
+
+def too_wide(browser) -> list[str]:
+    """Charts and tables that are wider than their place on the page."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.scroll, .chart')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => e.id || e.firstElementChild.id)"
+    )

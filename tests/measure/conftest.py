@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -26,7 +26,7 @@ from transformers import (
     Qwen3_5TextConfig,
 )
 
-from holdfast.core.scores import PointScores
+from holdfast.core.scores import PointScores, TaskScores
 from holdfast.core.task import Example
 from holdfast.measure import walking
 from holdfast.models.base import Base
@@ -176,12 +176,26 @@ def questions(request: pytest.FixtureRequest) -> list[Example]:
     ]
 
 
+def part(scores: TaskScores, only: Mapping[str, Collection[str]]) -> TaskScores | None:
+    """The scores on some of the items, or nothing if there is none of them."""
+    if scores.task not in only:
+        return scores
+    places = [place for place, item in enumerate(scores.ids) if item in only[scores.task]]
+    if not places:
+        return None
+    rows = {name: getattr(scores, name) for name in ("ids", "values", "weights", "kl_nats")}
+    return scores.model_copy(update={name: row and tuple(row[place] for place in places) for name, row in rows.items()})
+
+
 @pytest.fixture
 def planted_base(monkeypatch: pytest.MonkeyPatch) -> Base:
     """A base that is never asked anything: planted tasks know what would be said at each point."""
 
-    def told(model: Any, tokenizer: Any, tasks: Mapping[str, PlantedTask], *, split: Any, limit: Any, **_: Any) -> Any:
-        return PointScores(split=split, tasks=tuple(task.scores(model.t, split, limit) for task in tasks.values()))
+    def told(
+        model: Any, tokenizer: Any, tasks: Mapping[str, PlantedTask], *, split: Any, limit: Any, only: Any, **_: Any
+    ) -> Any:
+        found = ((only or {}, task.scores(model.t, split, limit)) for task in tasks.values())
+        return PointScores(split=split, tasks=tuple(kept for some, scores in found if (kept := part(scores, some))))
 
     monkeypatch.setattr(walking, "evaluate", told)
     nothing: Any = None

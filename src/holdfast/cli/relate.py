@@ -11,7 +11,8 @@ from rich.console import Console
 if TYPE_CHECKING:
     from holdfast.core.foretelling import Foretelling, Settings
 
-MEASURED, TABLE = "geometry.json", "geometry.md"
+MEASURED, REPORT = "geometry.json", "geometry"
+"""Within the folder of the comparison: what was measured, and the folder of the report."""
 
 
 def relate(
@@ -29,25 +30,37 @@ def relate(
 
     Prompts are items of the comparison's own tasks. What was measured is kept in `geometry.json` and is measured anew
     when it is asked for otherwise; correlations are over methods and seeds, with the size of the update held fixed
-    beside them.
+    beside them. The page, a figure, the table and the records go into `geometry/`.
     """
     from holdfast.core.foretelling import Settings, read_foretelling
-    from holdfast.report.relations import left_out, related, relations_table, terminal_relations
     from holdfast.store.files import write_text
 
     settings = Settings(every_checkpoint=every_checkpoint, max_prompts=max_prompts, tokens_per_prompt=tokens_per_prompt)
-    file, console = folder / MEASURED, Console()
+    file = folder / MEASURED
     found = read_foretelling(file) if file.is_file() and not again else None
     if found is None or found.settings != settings:
         found = _measured(folder, settings)
         write_text(file, found.model_dump_json() + "\n")
-    relations = related(found)
-    write_text(folder / TABLE, relations_table(found, relations))
-    console.print(f"forgetting of {len(found.checkpoints)} checkpoints against their geometry, 95% intervals\n")
-    console.print(terminal_relations(relations))
-    for line in left_out(found):
-        console.print(f"not measured: {line}", highlight=False, soft_wrap=True)
-    console.print(f"\n[bold]{folder / TABLE}[/bold]", highlight=False, soft_wrap=True)
+    published(found, folder / REPORT)
+
+
+def published(found: Foretelling, folder: Path) -> None:
+    """Write everything that people read, and tell on the terminal where it is."""
+    from holdfast.report.relations.analysis import related
+    from holdfast.report.relations.publish import publish_relations
+    from holdfast.report.relations.table import terminal_relations, unmeasured
+    from holdfast.report.relations.verdict import caveats, scope
+
+    answer = related(found)
+    page, console = publish_relations(answer, folder), Console()
+    head = f"forgetting of {scope(answer)} against their geometry, {answer.size.level:.0%} intervals\n"
+    console.print(head, highlight=False, soft_wrap=True)
+    console.print(terminal_relations(answer))
+    for line in caveats(answer):
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
+    for line in unmeasured(answer):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"\n[bold]{page}[/bold]", highlight=False, soft_wrap=True)
 
 
 def _measured(folder: Path, settings: Settings) -> Foretelling:

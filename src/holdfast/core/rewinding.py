@@ -39,6 +39,24 @@ class WalkPoint(Document):
         return sum(sum(scores.kl_nats or ()) for scores in read) / sum(sum(scores.weights) for scores in read)
 
 
+class Skipped(Document):
+    """Answers on a task that the points around had decided, so that they were not asked for, and what that may cost.
+
+    Attributes:
+        decided: How many answers were decided so, each item counted at every point.
+        skipped: How many of them were never asked for.
+        audited: How many were drawn at random and asked all the same.
+        wrong: How many of these turned out otherwise; it is their own answer that counts.
+        error_frac: One-sided upper 95 % limit of the share of decided answers that are wrong.
+    """
+
+    decided: int
+    skipped: int
+    audited: int
+    wrong: int
+    error_frac: float
+
+
 class Walk(Document):
     """A path that was walked.
 
@@ -46,11 +64,13 @@ class Walk(Document):
         path: Its label.
         points: What was evaluated, in ascending t; base and end are among them.
         evaluations: How many points were scored on it, the base not counted.
+        skipped: By task, what was not asked since other points had decided it; empty where everything was asked.
     """
 
     path: str
     points: tuple[WalkPoint, ...]
     evaluations: int
+    skipped: Mapping[str, Skipped] = Field(default_factory=dict)
 
 
 class Rewinding(Document):

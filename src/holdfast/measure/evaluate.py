@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ def evaluate(
     *,
     split: Split,
     limit: int | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
     base: PreTrainedModel | None = None,
     max_rows: int = 64,
     max_tokens: int = 16_384,
@@ -40,6 +41,7 @@ def evaluate(
         tasks: Tasks by the name under which their scores are kept.
         split: Which split of each task to ask.
         limit: Most items of each task; all where not given.
+        only: Ids of the items to ask, for tasks of which not all are asked. A task without any is left out.
         base: The base, if texts are also to give KL(base || model).
         max_rows: Most rows in a batch.
         max_tokens: Most tokens in a batch, padding included.
@@ -55,6 +57,11 @@ def evaluate(
             examples = task.examples(split, limit)
             if not examples:
                 raise BadData(f"task '{name}' has no item on split '{split}'")
+            if only is not None and name in only:
+                wanted = frozenset(only[name])
+                examples = [example for example in examples if example.id in wanted]
+                if not examples:
+                    continue
             ask = {"generate": exam.generated, "choose": exam.chosen, "read": exam.read}[task.ask]
             try:
                 scored.append(ask(name, task, examples))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,11 +14,14 @@ from holdfast.core.rewinding import Walk, WalkPoint
 from holdfast.core.scores import PointScores
 from holdfast.core.task import Split, Task
 from holdfast.measure.evaluate import evaluate
-from holdfast.metrics.operating_point.candidates import STEP_SLACK, Candidate, ItemScores, combine
+from holdfast.measure.gradebook import Ask, Gradebook
+from holdfast.measure.skipping import Skipping
+from holdfast.metrics.operating_point.candidates import STEP_SLACK, Candidate, Curve, ItemScores, combine
 from holdfast.metrics.operating_point.refinement import next_point
 from holdfast.metrics.operating_point.rules import OneStandardError, Rule
+from holdfast.metrics.operating_point.utility import best
 from holdfast.models.base import Base
-from holdfast.weights.path import Walkable
+from holdfast.weights.path import Bring, Walkable
 from holdfast.weights.paths.checkpoints import CheckpointPath
 from holdfast.weights.paths.step import steps_along
 
@@ -38,12 +41,16 @@ class Search:
         first: Points looked at first; base and end are looked at always.
         budget: Most points in all, base and end included.
         resolution_frac: A difference of relative steps that does not matter.
+        skipping: How items are skipped that the points around decide; all are asked where not given. Base, end, the
+            chosen point and the one of most gain are asked in full all the same, so that what is said of them rests on
+            answers; that no other point is better rests on what was decided too, and `Walk.skipped` bounds its errors.
     """
 
     rule: Rule = field(default_factory=OneStandardError)
     first: tuple[float, ...] = COARSE
     budget: int = 11
     resolution_frac: float = 0.05
+    skipping: Skipping | None = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,20 @@ class Questions:
     max_rows: int = 64
     max_tokens: int = 16_384
 
-    def asked(self, model: nn.Module, tick: Callable[[int], None] = lambda rows: None) -> PointScores:
-        """Scores of a model on the same items as everybody."""
+    def asked(
+        self,
+        model: nn.Module,
+        tick: Callable[[int], None] = lambda rows: None,
+        only: Mapping[str, Collection[str]] | None = None,
+    ) -> PointScores:
+        """Scores of a model on the same items as everybody, or only on some items of some tasks."""
         return evaluate(
             model,
             self.base.tokenizer,
             {**self.learn, **self.keep},
             split=self.split,
             limit=self.limit,
+            only=only,
             base=self.reference,
             max_rows=self.max_rows,
             max_tokens=self.max_tokens,
@@ -126,20 +139,24 @@ def walk(
     Raises:
         NotMeasurable: If the path ends where it starts, or what the rule needs was not measured.
     """
-    search, scores = search or Search(), dict(known or {})
-    points: dict[float, WalkPoint] = {}
+    search = search or Search()
+    book = Gradebook((*questions.learn, *questions.keep), questions.split, search.skipping, known)
+    steps: dict[float, float] = {}
     ask = sorted({0.0, 1.0, *(path.points if isinstance(path, CheckpointPath) else search.first)})
     asked = 0
-    while ask:
-        new = [t for t in ask if t not in scores]
+    whole = False
+    while True:
+        asked += sum(t not in book for t in ask)
         with path.walk(questions.base.model) as bring:
-            scores |= {t: questions.asked(bring(t), partial(tick, path.label, t)) for t in new}
-        asked += len(new)
+            book.fill(ask, _asking(path, questions, bring, tick), whole=whole)
         with steps_along(path) as step:
-            points |= {t: WalkPoint(t=t, step_frac=step(t) if t else 0.0, scores=scores[t]) for t in ask}
+            steps |= {t: step(t) if t else 0.0 for t in ask if t not in steps}
+        points = tuple(WalkPoint(t=t, step_frac=steps[t], scores=book.at(t)) for t in sorted(steps))
         further = None if isinstance(path, CheckpointPath) else _further(points, questions, search)
-        ask = [] if further is None else [further]
-    return Walk(path=path.label, points=tuple(points[t] for t in sorted(points)), evaluations=asked)
+        whole = further is None
+        ask = _unasked(points, questions, search, book) if further is None else [further]
+        if not ask:
+            return Walk(path=path.label, points=points, evaluations=asked, skipped=book.skipped())
 
 
 def comparable(points: Iterable[WalkPoint], questions: Questions) -> list[Candidate]:
@@ -147,8 +164,21 @@ def comparable(points: Iterable[WalkPoint], questions: Questions) -> list[Candid
     return [questions.candidate(point) for point in points if point.step_frac <= 1 + STEP_SLACK]
 
 
-def _further(points: Mapping[float, WalkPoint], questions: Questions, search: Search) -> float | None:
+def _asking(path: Walkable, questions: Questions, bring: Bring, tick: Tick) -> Ask:
+    return lambda t, only: questions.asked(bring(t), partial(tick, path.label, t), only)
+
+
+def _further(points: Collection[WalkPoint], questions: Questions, search: Search) -> float | None:
     """Where to look next; what lies too far out to be chosen was paid for all the same."""
-    candidates = comparable(points.values(), questions)
+    candidates = comparable(points, questions)
     budget = search.budget - (len(points) - len(candidates))
     return next_point(candidates, search.rule, budget=budget, resolution_frac=search.resolution_frac)
+
+
+def _unasked(points: Collection[WalkPoint], questions: Questions, search: Search, book: Gradebook) -> list[float]:
+    """Points of which something will be said, and at which not every item was asked."""
+    if all(book.is_whole(point.t) for point in points):
+        return []
+    curve = Curve.through(comparable(points, questions))
+    told = {search.rule.pick(curve), best(curve.gain, curve.by_step)}
+    return [t for place in sorted(told) if not book.is_whole(t := curve.candidates[place].t)]

@@ -27,7 +27,16 @@ from holdfast.report.benchmarks import (
     side_benchmarks,
     task_scores,
 )
-from holdfast.report.comparison import Comparison, PointResult, Span, StepResult, TaskResult, Versus
+from holdfast.report.best_points import best_points
+from holdfast.report.comparison import (
+    Comparison,
+    PointResult,
+    RewoundResult,
+    Span,
+    StepResult,
+    TaskResult,
+    Versus,
+)
 from holdfast.report.notes import notes_on
 from holdfast.report.versus import versus_lora
 
@@ -46,6 +55,7 @@ class _Drawn:
         standings: The frontier of the base and the ranked entrants.
         overall: The frontier of everybody.
         versus: Entrant -> its comparison with LoRA.
+        rewound: Entrant -> its result at its best points.
     """
 
     evidence: Evidence
@@ -55,6 +65,7 @@ class _Drawn:
     standings: Standings
     overall: Standings
     versus: Mapping[str, Versus]
+    rewound: Mapping[str, RewoundResult]
 
     @property
     def main(self) -> tuple[Benchmark, ...]:
@@ -83,6 +94,7 @@ def analysed(evidence: Evidence) -> Comparison:
         standings=frontier_shares(only(resamples, [e.label for e in complete if e.standing in RANKED]), corner),
         overall=frontier_shares(resamples, corner),
         versus=versus_lora(resamples, [entrant.label for entrant in complete]),
+        rewound=best_points(evidence, complete, headline, count, LEVEL),
     )
     points = [_base_point(drawn)]
     for entrant in evidence.entrants:
@@ -191,6 +203,7 @@ def _point(entrant: Entrant, drawn: _Drawn) -> PointResult:
         tasks=tuple(_task_results(entrant, drawn)),
         curve=tuple(_curve(checkpoints, drawn.evidence.learn, drawn.headline)),
         versus_lora=drawn.versus.get(label),
+        rewound=drawn.rewound.get(label),
         trainable_bytes=facts.get("trainable_bytes"),
         stored_bytes=facts.get("stored_bytes"),
         step_time_rel_lora=costs.get("step_time_rel_lora"),

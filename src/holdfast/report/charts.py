@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.report.comparison import Comparison, Span
+from holdfast.report.comparison import Comparison
 from holdfast.report.course import Course, Line, course_of
-from holdfast.report.frame import Figure, axis, layout
+from holdfast.report.frame import Figure, axis, bar, crosshair, layout, name_beside, note
 from holdfast.report.hover import told
 from holdfast.report.labels import placed
 from holdfast.report.palette import FAINT, INK, SHADE, SOFT, WHITE, Look, looks
@@ -46,7 +46,7 @@ def tradeoff_chart(comparison: Comparison) -> Figure | None:
         "xaxis": {**axis(markup(kept) + better), "range": plane.kept_range},
         # The title of this axis is turned, and its arrow with it.
         "yaxis": {**axis(markup(target) + better), "range": plane.target_range},
-        "shapes": _crosshair(plane.base),
+        "shapes": crosshair(plane.base.kept, plane.base.target),
         "annotations": _names(everybody, plane),
     }
     return {"data": traces, "layout": shown}
@@ -120,31 +120,12 @@ def _dot(dot: Dot, look: Look, text: str) -> Figure:
             "line": {"color": WHITE if solid else look.colour, "width": 1.5 if solid else 2},
             "opacity": 1,
         },
-        "error_x": _bar(dot.kept, dot.kept_span, look),
-        "error_y": _bar(dot.target, dot.target_span, look),
+        "error_x": bar(dot.kept, dot.kept_span, look.pale),
+        "error_y": bar(dot.target, dot.target_span, look.pale),
         "cliponaxis": False,
         "hovertext": [text],
         "hoverinfo": "text",
     }
-
-
-def _bar(middle: float, ends: Span, look: Look) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(ends[1] - middle, 0.0)],
-        "arrayminus": [max(middle - ends[0], 0.0)],
-        "color": look.pale,
-        "thickness": 1.4,
-        "width": 0,
-    }
-
-
-def _crosshair(base: Dot) -> list[dict[str, Any]]:
-    line = {"color": INK, "width": 1, "dash": "dot"}
-    across = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": base.target, "y1": base.target}
-    upright = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": base.kept, "x1": base.kept}
-    return [{**shape, "line": line, "layer": "below", "opacity": 0.55} for shape in (across, upright)]
 
 
 def _names(dots: Sequence[Dot], plane: Plane) -> list[dict[str, Any]]:
@@ -165,20 +146,13 @@ def _names(dots: Sequence[Dot], plane: Plane) -> list[dict[str, Any]]:
     sizes = [(letter * len(dot.point.name) + 6, ROW) for letter, dot in zip(letters, dots, strict=True)]
     places = placed(middles, sizes, bars, (across, upright))
     return [
-        {
-            "x": dot.kept,
-            "y": dot.target,
-            "text": f"<b>{markup(dot.point.name)}</b>" if dot.point.on_frontier else markup(dot.point.name),
-            "showarrow": place.led,
-            "captureevents": False,
-            **({"ax": place.right, "ay": place.down} if place.led else {"xshift": place.right, "yshift": -place.down}),
-            "arrowhead": 0,
-            "arrowwidth": 0.8,
-            "arrowcolor": FAINT,
-            "standoff": 8,
-            "borderpad": 1,
-            "font": {"size": 13, "color": INK if dot.point.ranked else SOFT},
-        }
+        name_beside(
+            dot.kept,
+            dot.target,
+            f"<b>{markup(dot.point.name)}</b>" if dot.point.on_frontier else markup(dot.point.name),
+            place,
+            INK if dot.point.ranked else SOFT,
+        )
         for dot, place in zip(dots, places, strict=True)
     ]
 
@@ -242,15 +216,4 @@ def _levels(course: Course) -> list[dict[str, Any]]:
 
 
 def _heading(x: float, text: str) -> dict[str, Any]:
-    return {
-        "x": x,
-        "y": 1.0,
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "yshift": 12,
-        "text": text,
-        "showarrow": False,
-        "font": {"size": 13, "color": SOFT},
-    }
+    return {**note(x, 1.0, text), "yanchor": "bottom", "yshift": 12, "font": {"size": 13, "color": SOFT}}

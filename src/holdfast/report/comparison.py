@@ -80,6 +80,48 @@ class Versus(_Document):
     forgetting_p: float
 
 
+class RewoundResult(_Document):
+    """An entrant at the best points of its runs, which validation items chose.
+
+    Attributes:
+        path: Label of the path that was walked back.
+        rule: The rule of choice.
+        t: The chosen point of every run: 0 is the base, 1 where it ended.
+        step_frac: Mean distance from the base as a share of the whole way.
+        left: How many runs stay where they ended.
+        evaluations: How many points were scored to choose, over all runs.
+        gain: As of the entrant, at the best points.
+        gain_interval: Its interval.
+        forgetting: As of the entrant, at the best points.
+        forgetting_interval: Its interval.
+        undone: Forgetting where the runs ended minus forgetting at the best points.
+        undone_interval: Its interval.
+        gain_kept_frac: Gain as a share of that where the runs ended; absent where there was none.
+        gain_kept_interval: Its interval; absent where the gain may as well have been 0.
+        target_score: Mean score on what was to be learned.
+        kept_score: Mean score on what was to be kept.
+        on_frontier: Whether no other ranked entrant at its best points, nor the base, is better in both.
+    """
+
+    path: str
+    rule: str
+    t: tuple[float, ...]
+    step_frac: float
+    left: int
+    evaluations: int
+    gain: float
+    gain_interval: Span
+    forgetting: float
+    forgetting_interval: Span
+    undone: float
+    undone_interval: Span
+    gain_kept_frac: float | None = None
+    gain_kept_interval: Span | None = None
+    target_score: float
+    kept_score: float
+    on_frontier: bool
+
+
 class PointResult(_Document):
     """One entrant, or the base.
 
@@ -124,6 +166,7 @@ class PointResult(_Document):
         orthogonality_defect: Distance of its rotations from rotations, where it has any.
         reload_difference: Largest difference of logits after saving and loading.
         failure: Why there is no result, if there is none.
+        rewound: The same at the best points of its runs, where they were looked for.
     """
 
     name: str
@@ -165,6 +208,7 @@ class PointResult(_Document):
     orthogonality_defect: float | None = None
     reload_difference: float | None = None
     failure: str | None = None
+    rewound: RewoundResult | None = None
 
 
 class Comparison(_Document):

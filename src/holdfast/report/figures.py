@@ -11,7 +11,7 @@ from holdfast.report.course import Line, course_of
 from holdfast.report.labels import placed
 from holdfast.report.palette import FAINT, INK, PALE, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
-from holdfast.report.printing import SETTINGS, SMALL, TEXT, saved
+from holdfast.report.printing import SETTINGS, SMALL, TEXT, name_beside, saved
 from holdfast.report.wording import SCORES, listed
 
 if TYPE_CHECKING:
@@ -121,8 +121,6 @@ def _draw(axes: Axes, dot: Dot, look: Look) -> None:
 
 def _name(axes: Axes, dots: Sequence[Dot], plane: Plane) -> None:
     """The names beside the dots, placed for the size that the figure has."""
-    from matplotlib.patheffects import withStroke
-
     (left, right), (bottom, top) = plane.kept_range, plane.target_range
     across, upright = PLANE_SIZE[0] * PLANE_BOX[2] * INCH, PLANE_SIZE[1] * PLANE_BOX[3] * INCH
 
@@ -136,20 +134,8 @@ def _name(axes: Axes, dots: Sequence[Dot], plane: Plane) -> None:
     sizes = [(letter * len(dot.point.name) + 3, ROW) for letter, dot in zip(letters, dots, strict=True)]
     places = placed([at(dot.kept, dot.target) for dot in dots], sizes, bars, (across, upright), scale=0.6)
     for dot, place in zip(dots, places, strict=True):
-        axes.annotate(
-            dot.point.name,
-            (dot.kept, dot.target),
-            (place.right, -place.down),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=TEXT,
-            fontweight="bold" if dot.point.on_frontier else "normal",
-            color=INK if dot.point.ranked else SOFT,
-            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.6, "shrinkB": 4} if place.led else None,
-            path_effects=[withStroke(linewidth=2, foreground=WHITE)],
-            zorder=5,
-        )
+        colour = INK if dot.point.ranked else SOFT
+        name_beside(axes, dot.point.name, (dot.kept, dot.target), place, colour, bold=dot.point.on_frontier)
 
 
 def _plot(axes: Axes, line: Line, values: Sequence[float], look: Look) -> None:

@@ -34,6 +34,11 @@ def told(point: PointResult, comparison: Comparison) -> str:
     return "<br><br>".join(lines)
 
 
+def fact(name: str, value: str) -> str:
+    """A line: what it is, and how much."""
+    return f'<span style="color:{SOFT}">{markup(name)}</span>  {markup(typeset(value))}'
+
+
 def _head(point: PointResult) -> Iterable[str]:
     if point.name == BASE:
         yield "<b>the untouched base</b>"
@@ -43,46 +48,46 @@ def _head(point: PointResult) -> Iterable[str]:
     if point.setting != point.name:
         yield from (markup(line) for line in wrap(point.setting, WIDTH))
     if point.budget_gap_frac is not None:
-        yield _line("parameters", f"{point.trainable_params:,} ({gap(point.budget_gap_frac)}, {point.standing})")
+        yield fact("parameters", f"{point.trainable_params:,} ({gap(point.budget_gap_frac)}, {point.standing})")
     if point.learning_rate is not None:
         unspent = f", {point.unspent_tries} unspent" if point.unspent_tries else ""
-        yield _line("learning rate", f"{point.learning_rate:g} ({tries_of(point)}{unspent})")
-        yield _line("seeds", f"{point.seeds}")
+        yield fact("learning rate", f"{point.learning_rate:g} ({tries_of(point)}{unspent})")
+        yield fact("seeds", f"{point.seeds}")
 
 
 def _result(point: PointResult, comparison: Comparison) -> Iterable[str]:
     if point.name == BASE:
-        yield _line("target", number(point.target_score or 0.0))
-        yield _line("kept", number(point.kept_score or 0.0))
+        yield fact("target", number(point.target_score or 0.0))
+        yield fact("kept", number(point.kept_score or 0.0))
     else:
-        yield _line("gain", measured(point.gain, point.gain_interval) + _over(point.gain_seed_interval))
+        yield fact("gain", measured(point.gain, point.gain_interval) + _over(point.gain_seed_interval))
         lost = measured(point.forgetting, point.forgetting_interval)
-        yield _line("forgetting", lost + _over(point.forgetting_seed_interval))
+        yield fact("forgetting", lost + _over(point.forgetting_seed_interval))
     if (found := divergence(point)) is not None:
-        yield _line("KL from base", f"{measured(*found)} nats/token")
+        yield fact("KL from base", f"{measured(*found)} nats/token")
     if point.non_dominated_frac is not None:
-        yield _line("P(non-dominated)", number(point.non_dominated_frac, 2))
+        yield fact("P(non-dominated)", number(point.non_dominated_frac, 2))
     if point.versus_lora is not None:
         versus = point.versus_lora
-        yield _line("gain against lora", _difference(versus.gain, versus.gain_interval, versus.gain_p))
+        yield fact("gain against lora", _difference(versus.gain, versus.gain_interval, versus.gain_p))
         lost = _difference(versus.forgetting, versus.forgetting_interval, versus.forgetting_p)
-        yield _line("forgetting against lora", lost)
+        yield fact("forgetting against lora", lost)
 
 
 def _tasks(point: PointResult) -> Iterable[str]:
     for task in point.tasks[:MOST_TASKS]:
-        yield _line(task.task, _score_of(task) if point.name == BASE else _change_of(task))
+        yield fact(task.task, _score_of(task) if point.name == BASE else _change_of(task))
     if len(point.tasks) > MOST_TASKS:
         yield f"and {counted(len(point.tasks) - MOST_TASKS, 'more task')}, in the table below"
 
 
 def _costs(point: PointResult) -> Iterable[str]:
     if point.step_time_rel_lora is not None:
-        yield _line("step time", f"{point.step_time_rel_lora:.2f} of lora's")
+        yield fact("step time", f"{point.step_time_rel_lora:.2f} of lora's")
     if point.peak_memory_bytes is not None:
-        yield _line("peak memory", sized(point.peak_memory_bytes))
+        yield fact("peak memory", sized(point.peak_memory_bytes))
     if point.stored_bytes is not None:
-        yield _line("stored", f"{sized(point.stored_bytes)}, served {point.served_as}")
+        yield fact("stored", f"{sized(point.stored_bytes)}, served {point.served_as}")
 
 
 def _score_of(task: TaskResult) -> str:
@@ -100,7 +105,3 @@ def _difference(value: float, interval: Span, p: float) -> str:
 
 def _over(interval: Span | None) -> str:
     return "" if interval is None else f"; over seeds {span(interval)}"
-
-
-def _line(name: str, value: str) -> str:
-    return f'<span style="color:{SOFT}">{markup(name)}</span>  {markup(typeset(value))}'

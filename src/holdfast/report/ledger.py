@@ -121,6 +121,20 @@ def _frontier(point: PointResult) -> list[Cell]:
     return [Cell() if share is None else Cell(number(share, 2), (), share), area]
 
 
+def _rewound(point: PointResult) -> list[Cell]:
+    found = point.rewound
+    if found is None:
+        return [Cell(), Cell(), Cell(), Cell()]
+    runs = f"{found.left} of {len(found.t)} left" if found.left else ""
+    tip = f"at {', '.join(f'{t:g}' for t in found.t)} of the path '{found.path}', by {found.rule}"
+    return [
+        Cell(typeset(number(found.step_frac, 2)), (runs,) if runs else (), found.step_frac, tip),
+        _number(found.gain, found.gain_interval, sign=True),
+        _number(found.forgetting, found.forgetting_interval),
+        _number(found.undone, found.undone_interval),
+    ]
+
+
 def _versus(point: PointResult) -> list[Cell]:
     versus = point.versus_lora
     if versus is None:
@@ -194,6 +208,16 @@ SECTIONS = (
             ("area", "Area that the entrant alone adds to the base's"),
         ),
         _frontier,
+    ),
+    _Section(
+        "rewound, by validation items",
+        (
+            ("step", "Distance from the base as a share of the whole way, and how many runs stay where they ended"),
+            ("gain", "Change on what was to be learned, at the best points of the runs"),
+            ("forgetting", "Loss on what was to be kept, at the best points of the runs"),
+            ("undone", "Forgetting at the end minus forgetting at the best points: above 0 is better"),
+        ),
+        _rewound,
     ),
     _Section(
         "minus lora",

@@ -31,4 +31,26 @@ def notes_on(evidence: Evidence, headline: Sequence[str]) -> Iterable[str]:
         yield f"Not part of the mean forgetting, since losses and accuracies have no common mean: {listed(aside)}."
     if evidence.overlap_items:
         yield f"{evidence.overlap_items:,} training examples were left out because they are also evaluated."
-    yield "Final checkpoints are compared. A point part-way back may be better for some of them."
+    yield from _on_best_points(evidence)
+
+
+def _on_best_points(evidence: Evidence) -> Iterable[str]:
+    """What the comparison at best points rests on, or that there is none."""
+    runs = [(entrant.label, run) for entrant in evidence.entrants for run in entrant.runs]
+    found = [run.rewound for _, run in runs if run.rewound is not None]
+    if not found:
+        yield "Final checkpoints are compared. A point part-way back may be better for some of them."
+        return
+    yield (
+        f"Final checkpoints are compared; the best points beside them were chosen by {found[0].rule} on validation "
+        "items, and are scored on test items."
+    )
+    few = sum(each.too_few is not None for each in found)
+    if few:
+        yield f"In {few} of {len(found)} runs the validation items were too few to be sure of the best point."
+    stuck: dict[str, list[str]] = {}
+    for label, run in runs:
+        if run.no_way_back is not None and label not in stuck.setdefault(run.no_way_back, []):
+            stuck[run.no_way_back].append(label)
+    for reason, labels in stuck.items():
+        yield f"No way back, so left where they ended: {listed(labels)} ({reason})."

@@ -6,6 +6,7 @@ simulation of 2009) and all but hold 3:1 against white; from the tenth entrant o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,10 +75,16 @@ class Look:
 
 def looks(comparison: Comparison) -> dict[str, Look]:
     """The look of the base and of every entrant, by the order of the recipe."""
-    found = {}
-    for place, point in enumerate(point for point in comparison.points if point.name != BASE):
-        found[point.name] = Look(COLOURS[place % len(COLOURS)], *MARKS[place // len(COLOURS) % len(MARKS)])
-    return {BASE: Look(INK, "diamond", "D", 13.0, "dot"), **found}
+    entrants = looks_of(point.name for point in comparison.points if point.name != BASE)
+    return {BASE: Look(INK, "diamond", "D", 13.0, "dot"), **entrants}
+
+
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each name, by the order of their first appearance."""
+    return {
+        name: Look(COLOURS[place % len(COLOURS)], *MARKS[place // len(COLOURS) % len(MARKS)])
+        for place, name in enumerate(dict.fromkeys(names))
+    }
 
 
 def tinted(strength: float, end: tuple[int, int, int]) -> str:

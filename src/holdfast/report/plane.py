@@ -63,8 +63,15 @@ def plane_of(comparison: Comparison) -> Plane:
     for path in paths.values():
         kept += [x for x, _ in path]
         target += [y for _, y in path]
-    kept_range, target_range = _range(kept), _range(target)
+    kept_range, target_range = extent(kept), extent(target)
     return Plane(base, entrants, paths, _stairs(dots, kept_range[0], target_range[0]), kept_range, target_range)
+
+
+def extent(values: Sequence[float]) -> Span:
+    """The extent of an axis on which these values have some room around them."""
+    low, high = min(values), max(values)
+    room = MARGIN_FRAC * (high - low) or 0.05
+    return low - room, high + room
 
 
 def _dot(point: PointResult, base: PointResult) -> Dot | None:
@@ -89,12 +96,6 @@ def _path(point: PointResult, base: Dot) -> tuple[tuple[float, float], ...]:
     start = base.point.curve[0]
     steps = ((base.kept + at.kept - start.kept, base.target + at.target - start.target) for at in point.curve)
     return ((base.kept, base.target), *steps)
-
-
-def _range(values: Sequence[float]) -> Span:
-    low, high = min(values), max(values)
-    room = MARGIN_FRAC * (high - low) or 0.05
-    return low - room, high + room
 
 
 def _stairs(dots: Sequence[Dot], left: float, bottom: float) -> tuple[tuple[float, float], ...]:

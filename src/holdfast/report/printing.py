@@ -5,9 +5,11 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from holdfast.report.labels import Pair, Placed
 from holdfast.report.palette import FAINT, HAIR, INK, SOFT, WHITE
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI: Final = 200
@@ -34,6 +36,33 @@ SETTINGS: Final[dict[Any, Any]] = {
     "ytick.labelsize": SMALL,
     "pdf.fonttype": 42,
 }
+
+
+def name_beside(axes: Axes, text: str, dot: Pair, place: Placed, colour: str, *, bold: bool = False) -> None:
+    """Write a name in its place beside a dot, with a line to it where it is far away."""
+    from matplotlib.patheffects import withStroke
+
+    axes.annotate(
+        text,
+        dot,
+        (place.right, -place.down),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=TEXT,
+        fontweight="bold" if bold else "normal",
+        color=colour,
+        arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.6, "shrinkB": 4} if place.led else None,
+        path_effects=[withStroke(linewidth=2, foreground=WHITE)],
+        zorder=5,
+    )
+
+
+def settled(figure: Figure) -> Figure:
+    """The figure with everything in its place: found once, not anew for each file."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
 
 
 def saved(figure: Figure, kind: str, *, trimmed: bool = True) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from holdfast.core.record import Record
 from holdfast.metrics.tradeoff import FORGETTING, GAIN
-from holdfast.report.comparison import Comparison, PointResult
+from holdfast.report.comparison import Comparison, PointResult, RewoundResult
 
 
 def records_of(comparison: Comparison) -> list[Record]:
@@ -26,6 +26,8 @@ def _of_point(point: PointResult, comparison: Comparison) -> Iterable[Record]:
         if over_seeds is not None:
             name = f"{quantity}_over_seeds"
             yield Record(subject=point.name, quantity=name, value=value, unit=unit, spread=over_seeds)
+    if point.rewound is not None:
+        yield from _rewound(point.name, point.rewound, comparison)
     for task in point.tasks:
         yield Record(
             subject=point.name,
@@ -44,3 +46,11 @@ def _of_point(point: PointResult, comparison: Comparison) -> Iterable[Record]:
                 unit="nats/token",
                 spread=task.kl_interval,
             )
+
+
+def _rewound(name: str, found: RewoundResult, comparison: Comparison) -> Iterable[Record]:
+    lost = comparison.forgetting_unit
+    yield Record(subject=name, quantity="rewound_step", value=found.step_frac, unit="frac")
+    for quantity, unit in ((GAIN, comparison.gain_unit), (FORGETTING, lost), ("undone", lost)):
+        value, spread = getattr(found, quantity), getattr(found, f"{quantity}_interval")
+        yield Record(subject=name, quantity=f"rewound_{quantity}", value=value, unit=unit, spread=spread)

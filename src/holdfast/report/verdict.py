@@ -39,6 +39,7 @@ def verdict(comparison: Comparison) -> str:
         *_dominated(scored),
         *_forgot(scored),
         *_against_lora(scored),
+        *_rewound(scored, ranked),
         *_one_seed(scored),
         *_missing([point for point in entrants if point.failure is not None]),
     ]
@@ -133,6 +134,28 @@ def _against_lora(scored: Sequence[PointResult]) -> Iterable[str]:
         yield f"Against {LORA}, and adjusted for the number of comparisons, {'; '.join(found)}."
     elif compared:
         yield f"Against {LORA}, no difference holds once it is adjusted for the number of comparisons."
+
+
+def _rewound(scored: Sequence[PointResult], ranked: Sequence[PointResult]) -> Iterable[str]:
+    """What going back to the best points undoes, and whether it changes who lies on the frontier."""
+    results = {point.name: point.rewound for point in scored if point.rewound is not None}
+    if not results:
+        return
+    helped = [name for name, found in results.items() if above_zero(found.undone_interval)]
+    rule = next(iter(results.values())).rule
+    if not helped:
+        yield f"Rewinding by {rule} undoes no forgetting beyond the noise."
+        return
+    most = max(helped, key=lambda name: results[name].undone)
+    amount = measured(results[most].undone, results[most].undone_interval)
+    yield f"Rewinding by {rule} undoes forgetting of {_names(helped)}, most of {most}: {amount}."
+    before = {point.name for point in ranked if point.on_frontier}
+    after = {point.name for point in ranked if point.name in results and results[point.name].on_frontier}
+    came, went = sorted(after - before), sorted(before - after)
+    if came:
+        yield f"It brings {_names(came)} to the frontier."
+    if went:
+        yield f"It takes {_names(went)} off the frontier."
 
 
 def _one_seed(scored: Sequence[PointResult]) -> Iterable[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browsers import found, needs_browser, opened, waited
+from browsers import found, needs_browser, opened, too_wide, waited
 
 from holdfast.report.diagnosis.page import diagnosis_page
 
@@ -108,11 +108,7 @@ def test_the_table_sorts_by_a_heading_and_back_into_the_order_of_the_model(brows
 
 
 def test_nothing_is_wider_than_a_laptop(browser) -> None:
-    wide = browser.execute_script(
-        "return [...document.querySelectorAll('.scroll, .chart')].filter(e => e.scrollWidth > e.clientWidth)"
-        ".map(e => e.id || e.firstElementChild.id)"
-    )
-    assert wide == []
+    assert too_wide(browser) == []
 
 
 def test_the_console_stays_empty(browser) -> None:

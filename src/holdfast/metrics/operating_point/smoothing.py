@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float
+
+
+WIDEST: Final = 0.25
+"""How far three points may reach in t to be smoothed over: two steps of a grid of eleven points, and a little."""
 
 
 def three_point_rows(places: Iterable[float]) -> Float[np.ndarray, "points points"]:
@@ -13,7 +18,8 @@ def three_point_rows(places: Iterable[float]) -> Float[np.ndarray, "points point
 
     On an even grid this is the mean of three points. The last point has neighbours on one side only and gets the end of
     the line, weights -1/6, 2/6, 5/6: a mean would pull it back on a curve that still rises. The base stays as it is,
-    since its gain is known to be 0; two points alone stay as they are.
+    since its gain is known to be 0, and so does a point whose neighbours are farther off than `WIDEST`: a line over half
+    the way cuts off the shoulder that is looked for. Two points alone stay as they are.
 
     Args:
         places: Where the points lie, ascending.
@@ -26,6 +32,8 @@ def three_point_rows(places: Iterable[float]) -> Float[np.ndarray, "points point
     if t.size > 2:
         for i in range(1, t.size):
             start = min(i - 1, t.size - 3)
+            if t[start + 2] - t[start] > WIDEST:
+                continue
             near = t[start : start + 3] - t[start : start + 3].mean()
             here = near[i - start]
             rows[i] = 0.0

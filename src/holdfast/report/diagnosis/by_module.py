@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 
 from holdfast.core.diagnosis import CONTROL, UPDATE
 from holdfast.report.diagnosis.findings import Findings
 from holdfast.report.diagnosis.phrases import brief
+from holdfast.report.short import ShortTable
 
 COLUMNS = {
     "relative_size_frobenius": "size",
@@ -26,19 +26,6 @@ LEGEND = (
     "Medians over the sites of each module. Size is that of the update over that of the weight; the last row is a "
     "random update of the same size."
 )
-
-
-@dataclass(frozen=True)
-class ShortTable:
-    """The table.
-
-    Attributes:
-        columns: Titles, the name of the module first.
-        rows: Cells of each row, as text; empty where there is no number.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def short_table(findings: Findings) -> ShortTable | None:

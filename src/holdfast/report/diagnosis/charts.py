@@ -9,8 +9,8 @@ from holdfast.report.diagnosis.activations import ROLE_COLOURS, Mark, Measure, m
 from holdfast.report.diagnosis.findings import Findings
 from holdfast.report.diagnosis.phrases import place
 from holdfast.report.diagnosis.profiles import Drawn, Stroke, curves_of, panels_of, span_of
-from holdfast.report.frame import Figure, axis, layout
-from holdfast.report.palette import FAINT, HAIR, INK, SOFT
+from holdfast.report.frame import Figure, axis, layout, note, small_axis
+from holdfast.report.palette import SOFT
 from holdfast.report.wording import markup
 
 WIDTH = 1160
@@ -48,10 +48,10 @@ def small_multiples(findings: Findings) -> Figure | None:
             left = right / across
             x, y = f"xaxis{number}", f"yaxis{number}"
             bottom = down == len(panels.rows) - 1
-            shown[x] = {**_small_axis(f"y{number}"), "domain": [left, left + 0.92 / across], "showticklabels": True}
+            shown[x] = {**small_axis(f"y{number}"), "domain": [left, left + 0.92 / across], "showticklabels": True}
             shown[x]["title"] = {"text": "singular direction" if bottom and not right else "", "font": {"size": 12}}
             shown[y] = {
-                **_small_axis(f"x{number}"),
+                **small_axis(f"x{number}"),
                 **_powers(low, high),
                 "domain": [max(top - PANEL_HEIGHT / inner, 0), top],
                 "showticklabels": right == 0,
@@ -185,32 +185,14 @@ def _line(stroke: Stroke, each: Drawn, xaxis: str, yaxis: str, site: str) -> Fig
     }
 
 
-def _small_axis(anchor: str) -> dict[str, Any]:
-    small = {**axis(""), "anchor": anchor, "nticks": 4, "ticklen": 3, "gridcolor": HAIR, "linecolor": FAINT}
-    return {**small, "tickfont": {"size": 11, "color": SOFT}}
-
-
 def _powers(low: float, high: float) -> dict[str, Any]:
     step = 1 if high - low < 4 else 2
     return {"type": "log", "range": [low, high], "dtick": step, "exponentformat": "power"}
 
 
 def _inside(left: float, top: float, text: str) -> dict[str, Any]:
-    return {**_note(left, top, f"<b>{markup(text)}</b>"), "yanchor": "bottom", "yshift": 0, "font": {"size": 12}}
+    return {**note(left, top, f"<b>{markup(text)}</b>"), "yanchor": "bottom", "yshift": 0, "font": {"size": 12}}
 
 
 def _above(left: float, text: str, shift: int = 12) -> dict[str, Any]:
-    return {**_note(left, 1.0, markup(text)), "yanchor": "bottom", "yshift": shift, "font": {"size": 13, "color": SOFT}}
-
-
-def _note(left: float, top: float, text: str) -> dict[str, Any]:
-    return {
-        "x": left,
-        "y": top,
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "left",
-        "text": text,
-        "showarrow": False,
-        "font": {"size": 13, "color": INK},
-    }
+    return {**note(left, 1.0, markup(text)), "yanchor": "bottom", "yshift": shift, "font": {"size": 13, "color": SOFT}}

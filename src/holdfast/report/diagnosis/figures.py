@@ -12,7 +12,7 @@ from holdfast.report.diagnosis.heat import HeatLayer, HeatMap, heat_map
 from holdfast.report.diagnosis.phrases import place, power
 from holdfast.report.diagnosis.profiles import Drawn, Stroke, curves_of, panels_of, span_of
 from holdfast.report.palette import SOFT, WHITE
-from holdfast.report.printing import SETTINGS, SMALL, TEXT, saved
+from holdfast.report.printing import SETTINGS, SMALL, TEXT, saved, settled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def map_figure(findings: Findings) -> Figure | None:
     figure = Figure(figsize=(WIDTH, (ROW * len(heat.rows) + 0.45) * len(layers)), layout="constrained")
     for axes, layer in zip(figure.subplots(len(layers), 1, squeeze=False)[:, 0], layers, strict=True):
         _map(axes, heat, layer)
-    return _settled(figure)
+    return settled(figure)
 
 
 def profile_figure(findings: Findings) -> Figure | None:
@@ -96,7 +96,7 @@ def profile_figure(findings: Findings) -> Figure | None:
     figure.legend(
         list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False
     )
-    return _settled(figure)
+    return settled(figure)
 
 
 def activation_figure(findings: Findings) -> Figure | None:
@@ -130,19 +130,12 @@ def activation_figure(findings: Findings) -> Figure | None:
         fontsize=SMALL,
         frameon=False,
     )
-    return _settled(figure)
+    return settled(figure)
 
 
 def _power(value: float, _: object = None) -> str:
     """A power of ten without formulas, in which the names of modules might be caught too."""
     return power(round(math.log10(value)))
-
-
-def _settled(figure: Figure) -> Figure:
-    """The figure with everything in its place: found once, not anew for each file."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    return figure
 
 
 def _map(axes: Axes, heat: HeatMap, layer: HeatLayer) -> None:

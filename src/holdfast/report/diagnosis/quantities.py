@@ -87,13 +87,14 @@ RATIOS = (
 def quantities_of(findings: Findings) -> dict[str, list[Quantity]]:
     """Heading -> the quantities of which the diagnosis has a number somewhere, in the order in which they are shown."""
     found: dict[str, list[Quantity]] = {}
-    for heading, quantity in _known():
+    for heading, quantity in known_quantities():
         if findings.values(quantity.name):
             found.setdefault(heading, []).append(quantity)
     return found
 
 
-def _known() -> Iterator[tuple[str, Quantity]]:
+def known_quantities() -> Iterator[tuple[str, Quantity]]:
+    """Every quantity that has a title, with the heading it stands under."""
     for heading, name, title, meaning, still in WEIGHTS:
         yield heading, Quantity(name, title, meaning, still)
     yield from _turned()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from holdfast.core.diagnosis import Diagnosis
-from holdfast.report.diagnosis.by_module import LEGEND, ShortTable, short_table
+from holdfast.report.diagnosis.by_module import LEGEND, short_table
 from holdfast.report.diagnosis.findings import Findings
 from holdfast.report.diagnosis.verdict import headline, verdict_of
+from holdfast.report.short import itemised, markdown
 
 
 def diagnosis_summary(diagnosis: Diagnosis) -> str:
@@ -18,20 +19,9 @@ def diagnosis_summary(diagnosis: Diagnosis) -> str:
     ]
     blocks = [
         f"# {headline(diagnosis)}",
-        _items(verdict_of(diagnosis)),
+        itemised(verdict_of(diagnosis)),
         *([] if table is None else ["## By module", markdown(table), LEGEND]),
         "## Measured on",
-        _items(measured),
+        itemised(measured),
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def markdown(table: ShortTable) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(table.columns) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table.rows]
-    return "\n".join(lines)
-
-
-def _items(lines: list[str] | tuple[str, ...]) -> str:
-    return "\n".join(f"- {' '.join(line.split())}" for line in lines)

@@ -1,14 +1,4 @@
-const options = (name) => ({
-  displaylogo: false,
-  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
-  toImageButtonOptions: { format: "svg", filename: name },
-});
-const data = (name) => JSON.parse(document.getElementById(name)?.textContent ?? "null");
-
-for (const name of ["multiples", "geometry"]) {
-  const figure = data(name + "-figure");
-  if (figure) Plotly.newPlot(name, figure.data, figure.layout, options(name));
-}
+for (const name of ["multiples", "geometry"]) draw(name);
 
 /* The map: another quantity puts other numbers, colours and tips into the same cells. */
 const layers = data("layers-data");

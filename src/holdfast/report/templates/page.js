@@ -1,13 +1,4 @@
-for (const name of ["tradeoff", "course"]) {
-  const source = document.getElementById(name + "-figure");
-  if (!source) continue;
-  const figure = JSON.parse(source.textContent);
-  Plotly.newPlot(name, figure.data, figure.layout, {
-    displaylogo: false,
-    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
-    toImageButtonOptions: { format: "svg", filename: name },
-  });
-}
+for (const name of ["tradeoff", "course"]) draw(name);
 
 const copy = document.getElementById("copy");
 copy.addEventListener("click", async () => {

@@ -1,0 +1,1 @@
+for (const name of ["plane", "steps"]) draw(name);
