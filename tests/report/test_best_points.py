@@ -7,8 +7,12 @@ import pytest
 
 from holdfast.core.evidence import Evidence, RewoundRun
 from holdfast.report.analysis import analysed
+from holdfast.report.charts import tradeoff_chart
 from holdfast.report.comparison import Comparison, RewoundResult
+from holdfast.report.figures import figures
 from holdfast.report.ledger import ledger_of
+from holdfast.report.page import page
+from holdfast.report.plane import plane_of
 from holdfast.report.records import records_of
 from holdfast.report.verdict import verdict
 
@@ -158,3 +162,23 @@ def test_table_and_records_hold_the_best_points(comparison: Comparison) -> None:
     assert records["lora", "rewound_undone"].value == found.undone
     assert records["lora", "rewound_undone"].spread == found.undone_interval
     assert ("prompt", "rewound_gain") not in records
+
+
+def test_open_marks_lead_from_the_end_to_the_best_points(comparison: Comparison, evidence: Evidence) -> None:
+    plane = plane_of(comparison)
+    assert set(plane.best) == {"lora", "oft"}
+    found = best(comparison, "lora")
+    assert plane.best["lora"] == (found.kept_score, found.target_score)
+    assert plane.kept_range[0] <= found.kept_score <= plane.kept_range[1]
+    chart = tradeoff_chart(comparison)
+    assert chart is not None
+    marks = [trace for trace in chart["data"] if trace.get("mode") == "lines+markers"]
+    assert [(trace["x"][1], trace["y"][1]) for trace in marks] == [plane.best["lora"], plane.best["oft"]]
+    assert "<b>lora</b>, rewound<br>" in marks[0]["hovertext"][1] and "undone" in marks[0]["hovertext"][1]
+    assert "rewound to the best points that validation items chose" in page(comparison)
+    assert figures(comparison)["trade-off.png"] is not None
+
+
+def test_a_comparison_without_best_points_has_no_open_marks(small: Comparison) -> None:
+    assert plane_of(small).best == {}
+    assert "rewound to the best points" not in page(small)

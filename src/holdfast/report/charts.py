@@ -8,7 +8,7 @@ from typing import Any
 from holdfast.report.comparison import Comparison
 from holdfast.report.course import Course, Line, course_of
 from holdfast.report.frame import Figure, axis, bar, crosshair, layout, name_beside, note
-from holdfast.report.hover import told
+from holdfast.report.hover import rewound_facts, told
 from holdfast.report.labels import placed
 from holdfast.report.palette import FAINT, INK, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
@@ -35,6 +35,9 @@ def tradeoff_chart(comparison: Comparison) -> Figure | None:
     everybody = (plane.base, *plane.dots)
     traces = _stairs(plane)
     traces += [_path(path, look[name]) for name, path in plane.paths.items()]
+    for dot in plane.dots:
+        if dot.point.name in plane.best:
+            traces.append(_best(dot, plane.best[dot.point.name], look[dot.point.name]))
     traces += [_dot(dot, look[dot.point.name], told(dot.point, comparison)) for dot in (*plane.dots, plane.base)]
     kept = f"kept: {SCORES[comparison.forgetting_unit]}, over {listed(comparison.headline, most=7)}"
     target = f"learned: {SCORES[comparison.gain_unit]}, on {listed(comparison.learn)}"
@@ -102,6 +105,27 @@ def _path(path: Sequence[tuple[float, float]], look: Look) -> Figure:
         "line": {"color": look.colour, "width": 1.3, "dash": look.dash},
         "opacity": 0.3,
         "hoverinfo": "skip",
+    }
+
+
+def _best(dot: Dot, place: tuple[float, float], look: Look) -> Figure:
+    """A line from where an entrant ended to its best points, and an open mark there."""
+    name = f"<b>{markup(dot.point.name)}</b>, rewound"
+    return {
+        "type": "scatter",
+        "x": [dot.kept, place[0]],
+        "y": [dot.target, place[1]],
+        "mode": "lines+markers",
+        "line": {"color": look.colour, "width": 1.4},
+        "marker": {
+            "symbol": look.symbol,
+            "size": [0, 0.7 * look.size],
+            "color": WHITE,
+            "line": {"color": look.colour, "width": 1.8},
+            "opacity": 1,
+        },
+        "hovertext": ["", "<br>".join([name, *rewound_facts(dot.point)])],
+        "hoverinfo": "text",
     }
 
 

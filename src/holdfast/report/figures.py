@@ -64,6 +64,9 @@ def tradeoff_figure(comparison: Comparison) -> Figure | None:
     for name, path in plane.paths.items():
         style = DASHES[look[name].dash]
         axes.plot(*zip(*path, strict=True), color=look[name].colour, alpha=0.3, linewidth=0.8, linestyle=style)
+    for dot in plane.dots:
+        if dot.point.name in plane.best:
+            _rewind(axes, dot, plane.best[dot.point.name], look[dot.point.name])
     for dot in (*plane.dots, plane.base):
         _draw(axes, dot, look[dot.point.name])
     _name(axes, (plane.base, *plane.dots), plane)
@@ -100,6 +103,21 @@ def retention_figure(comparison: Comparison) -> Figure | None:
     handles, names = kept.get_legend_handles_labels()
     figure.legend(handles, names, loc="upper left", bbox_to_anchor=(0.85, top), frameon=False, fontsize=SMALL)
     return figure
+
+
+def _rewind(axes: Axes, dot: Dot, place: tuple[float, float], look: Look) -> None:
+    """A line from where an entrant ended to its best points, and an open mark there."""
+    axes.plot((dot.kept, place[0]), (dot.target, place[1]), color=look.colour, linewidth=0.9, zorder=2.6)
+    axes.plot(
+        *place,
+        marker=look.marker,
+        markersize=0.36 * look.size,
+        markerfacecolor=WHITE,
+        markeredgecolor=look.colour,
+        markeredgewidth=1.0,
+        zorder=2.8,
+        clip_on=False,
+    )
 
 
 def _draw(axes: Axes, dot: Dot, look: Look) -> None:

@@ -29,7 +29,7 @@ MOST_TASKS = 12
 
 def told(point: PointResult, comparison: Comparison) -> str:
     """The lines, as the markup that plotly understands."""
-    blocks = [_head(point), _result(point, comparison), _tasks(point), _costs(point)]
+    blocks = [_head(point), _result(point, comparison), rewound_facts(point), _tasks(point), _costs(point)]
     lines = ["<br>".join(lines) for block in blocks if (lines := list(block))]
     return "<br><br>".join(lines)
 
@@ -72,6 +72,18 @@ def _result(point: PointResult, comparison: Comparison) -> Iterable[str]:
         yield fact("gain against lora", _difference(versus.gain, versus.gain_interval, versus.gain_p))
         lost = _difference(versus.forgetting, versus.forgetting_interval, versus.forgetting_p)
         yield fact("forgetting against lora", lost)
+
+
+def rewound_facts(point: PointResult) -> Iterable[str]:
+    """What rewinding its runs makes of an entrant, where they were rewound."""
+    found = point.rewound
+    if found is None:
+        return
+    stay = f", {found.left} of {len(found.t)} runs stay" if found.left else ""
+    yield fact("rewound to", f"{number(found.step_frac, 2)} of the way{stay}")
+    yield fact("gain there", measured(found.gain, found.gain_interval))
+    yield fact("forgetting there", measured(found.forgetting, found.forgetting_interval))
+    yield fact("undone", measured(found.undone, found.undone_interval))
 
 
 def _tasks(point: PointResult) -> Iterable[str]:

@@ -33,6 +33,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "looks": look,
         "tradeoff": embedded(tradeoff_chart(comparison)),
         "course": embedded(course_chart(comparison)),
+        "rewound": any(point.rewound for point in comparison.points),
         "failed": [point for point in comparison.points if point.failure is not None],
         "heat": heat_of(comparison),
         "ledger": ledger_of(comparison),

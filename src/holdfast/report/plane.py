@@ -39,6 +39,8 @@ class Plane:
         base: The untouched base.
         dots: Every entrant that has a result, in the order of the recipe.
         paths: Entrant -> its checkpoints as (kept, target): their changes on validation items, laid from the base.
+        best: Entrant -> where its runs are when they are rewound to their best points, as (kept, target); only where
+            some run is.
         stairs: Corners of the frontier of the base and the ranked entrants, from the bottom right to the top left.
         kept_range: Extent of the axis to the right.
         target_range: Extent of the axis upwards.
@@ -47,6 +49,7 @@ class Plane:
     base: Dot
     dots: tuple[Dot, ...]
     paths: Mapping[str, tuple[tuple[float, float], ...]]
+    best: Mapping[str, tuple[float, float]]
     stairs: tuple[tuple[float, float], ...]
     kept_range: Span
     target_range: Span
@@ -60,11 +63,17 @@ def plane_of(comparison: Comparison) -> Plane:
     paths = {dot.point.name: path for dot in entrants if (path := _path(dot.point, base))}
     kept = [value for dot in dots for value in (dot.kept, *dot.kept_span)]
     target = [value for dot in dots for value in (dot.target, *dot.target_span)]
-    for path in paths.values():
+    best = {dot.point.name: place for dot in entrants if (place := _best(dot.point)) is not None}
+    for path in (*paths.values(), tuple(best.values())):
         kept += [x for x, _ in path]
         target += [y for _, y in path]
     kept_range, target_range = extent(kept), extent(target)
-    return Plane(base, entrants, paths, _stairs(dots, kept_range[0], target_range[0]), kept_range, target_range)
+    return Plane(base, entrants, paths, best, _stairs(dots, kept_range[0], target_range[0]), kept_range, target_range)
+
+
+def _best(point: PointResult) -> tuple[float, float] | None:
+    found = point.rewound
+    return None if found is None or found.left == len(found.t) else (found.kept_score, found.target_score)
 
 
 def extent(values: Sequence[float]) -> Span:
