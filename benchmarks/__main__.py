@@ -1,13 +1,18 @@
-"""Run all benchmarks and print their tables: ``python -m benchmarks [training_step] [scoring] [geometry]``."""
+"""Run all benchmarks and print their tables; ``python -m benchmarks scoring rewinding`` runs those named."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import geometry, scoring, training_step
+from benchmarks import geometry, rewinding, scoring, training_step
 from benchmarks.harness import conditions
 
-ALL = {"training_step": training_step.run, "scoring": scoring.run, "geometry": geometry.run}
+ALL = {
+    "training_step": training_step.run,
+    "scoring": scoring.run,
+    "geometry": geometry.run,
+    "rewinding": rewinding.run,
+}
 
 
 def main() -> None:

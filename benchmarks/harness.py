@@ -64,14 +64,14 @@ def conditions() -> str:
     return f"{platform.machine()}, one thread, float32, medians of {REPEATS}, processor time; {versions}"
 
 
-def llama(vocabulary: int, hidden: int = 256) -> LlamaForCausalLM:
-    """A four-layer Llama with random weights."""
+def llama(vocabulary: int, hidden: int = 256, layers: int = 4) -> LlamaForCausalLM:
+    """A Llama with random weights."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=hidden * 11 // 4,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=1024,

@@ -20,13 +20,17 @@ Curve = Callable[[float], float]
 
 
 class PlantedTask:
-    """A task of so many items, of which a share is answered right at each point; the same items first."""
+    """A task of so many items, of which a share is answered right at each point; the same items first.
+
+    ``asked`` are the ids of the items that were asked, by point.
+    """
 
     chance_frac = 0.0
     max_new_tokens = 1
 
     def __init__(self, name: str, curve: Curve, items: int = 200, ask: Ask = "generate") -> None:
         self.name, self.curve, self.items, self.ask = name, curve, items, ask
+        self.asked: dict[float, set[str]] = {}
 
     def examples(self, split: str, limit: int | None = None, seed: int = 0) -> list[Example]:
         ids = range(self.items)[:limit]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 from twins import DTYPES, MAKERS, Twins
 
-from holdfast.algebra.delta import Delta, Dense, Scaled, Sum, exact
+from holdfast.algebra.delta import Delta, Dense, Scaled, Sum, exact, frobenius_norm
 from holdfast.algebra.low_rank import LowRank
 from holdfast.algebra.sparse import Sparse
 from holdfast.core.errors import NotMeasurable
@@ -206,3 +208,21 @@ def test_what_is_read_anew_for_every_question_is_read_once_for_many() -> None:
         assert held.times(torch.ones(3)).tolist() == [12.0, 12.0]
         assert held.times_left(torch.ones(2)).tolist() == [8.0, 8.0, 8.0]
     assert change.reads == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (7, 5), (3, 2**17), (2, 3, 4)], ids=str)
+def test_the_norm_is_that_of_all_entries_in_float64(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(3)).to(dtype)
+    for held in (tensor, tensor.mT if tensor.dim() > 1 else tensor):
+        assert frobenius_norm(held) == pytest.approx(float(torch.linalg.vector_norm(tensor.double())), rel=1e-12)
+
+
+def test_the_norm_of_a_large_change_loses_nothing_to_the_length_of_the_sum() -> None:
+    assert Dense(torch.full((2048, 4096), 0.1)).norm() == pytest.approx(0.1 * 2**11.5, rel=1e-7)
+
+
+def test_the_norm_of_huge_entries_does_not_overflow_and_what_is_not_finite_shows() -> None:
+    assert frobenius_norm(torch.full((4,), 1e30)) == pytest.approx(2e30)
+    assert frobenius_norm(torch.tensor([1.0, math.inf])) == math.inf
+    assert math.isnan(frobenius_norm(torch.tensor([1.0, math.nan])))

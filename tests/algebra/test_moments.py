@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from twins import normal
 
-from holdfast.algebra.moments import CHUNK_ROWS, Moments, pooled, require_finite
+from holdfast.algebra.moments import CHUNK_ROWS, Moments, all_finite, pooled, require_finite
 from holdfast.algebra.row_drift import RowDrift
 from holdfast.core.errors import NotMeasurable
 
@@ -117,6 +117,19 @@ def test_rows_far_from_the_origin_lose_no_digits() -> None:
     halves = [slice(0, 20), slice(20, 50)]
     joined = pooled([Moments.of(before[part] + 2.0**20, after[part] + 2.0**20) for part in halves])
     torch.testing.assert_close(joined.fourth, near.fourth, rtol=1e-8, atol=0)
+
+
+@given(st.integers(0, 69), st.sampled_from([math.inf, -math.inf, math.nan]))
+def test_one_number_that_is_not_finite_is_enough(at: int, bad: float) -> None:
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        rows = torch.full((10, 7), torch.finfo(dtype).max, dtype=dtype)
+        assert all_finite(rows) and all_finite(-rows)
+        rows.view(-1)[at] = bad
+        assert not all_finite(rows)
+
+
+def test_no_rows_are_finite() -> None:
+    assert all_finite(torch.zeros(0, 4))
 
 
 def test_activations_of_a_million_stay_finite() -> None:

@@ -321,3 +321,12 @@ def test_what_is_undefined_takes_nothing_else_with_it() -> None:
     assert found.values.keys() | found.reasons.keys() == NAMES | {"subspace_distance_k1"}
     one = similarity(Moments.of(before[1:2], after[1:2]), subspaces=(1,))
     assert one.reasons["cka_biased"] == one.reasons["best_scale"] == "1 row cannot vary: two or more are needed"
+
+
+def test_where_no_subspace_is_asked_for_none_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = Moments.of(normal(40, 5), normal(40, 5, seed=1))
+    whole = similarity(moments, (2,))
+    monkeypatch.setattr(Principal, "of", None)
+    brief = similarity(moments, ())
+    assert brief.values == {name: value for name, value in whole.values.items() if name != "subspace_distance_k2"}
+    assert brief.reasons == whole.reasons == {}

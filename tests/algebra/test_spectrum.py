@@ -11,7 +11,7 @@ from spectra import orthonormal, spectrum_with, weight_of, weight_with
 from torch import Tensor
 from twins import DTYPES, SHAPES, normal
 
-from holdfast.algebra.spectrum import Spectrum, check_comparable, check_complete, spectrum_of
+from holdfast.algebra.spectrum import BLOCK_ROWS, Spectrum, check_comparable, check_complete, spectrum_of
 from holdfast.core.errors import IncompatibleUpdate, NotMeasurable
 
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -136,6 +136,18 @@ def test_it_knows_its_own_weight_again(shape: tuple[int, int], dtype: torch.dtyp
     assert spectrum.is_of(weight.double())
     assert spectrum_of(weight.double()).is_of(weight)
     assert Spectrum(-spectrum.left, spectrum.values, -spectrum.right).is_of(weight)
+
+
+@pytest.mark.parametrize("shape", [(BLOCK_ROWS, 9), (BLOCK_ROWS + 1, 9), (9, 2 * BLOCK_ROWS + 3)], ids=str)
+def test_weights_of_many_rows_are_known_again_and_no_others(shape: tuple[int, int]) -> None:
+    weight = normal(*shape).bfloat16()
+    spectrum = spectrum_of(weight)
+    assert spectrum.is_of(weight)
+    for row in (0, shape[0] - 1):
+        other = weight.clone()
+        other[row, -1] += 0.1
+        assert not spectrum.is_of(other)
+    assert not spectrum.is_of(weight.roll(1, dims=0))
 
 
 def test_a_zero_weight_is_known_again() -> None:

@@ -28,6 +28,7 @@ FOUND = Diagnosis(
         Record(subject=CONTROL, quantity="stable_rank", site=SITE, reason="undefined: zero update"),
     ),
     curves=(Curve(subject=UPDATE, quantity="retention", site=SITE, values=(0.25, 0.0)),),
+    notes=("its rotations are rough",),
     environment={"torch": "2"},
 )
 

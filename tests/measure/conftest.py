@@ -194,8 +194,13 @@ def planted_base(monkeypatch: pytest.MonkeyPatch) -> Base:
     def told(
         model: Any, tokenizer: Any, tasks: Mapping[str, PlantedTask], *, split: Any, limit: Any, only: Any, **_: Any
     ) -> Any:
-        found = ((only or {}, task.scores(model.t, split, limit)) for task in tasks.values())
-        return PointScores(split=split, tasks=tuple(kept for some, scores in found if (kept := part(scores, some))))
+        found = []
+        for task in tasks.values():
+            kept = part(task.scores(model.t, split, limit), only or {})
+            if kept is not None:
+                task.asked.setdefault(model.t, set()).update(kept.ids)
+                found.append(kept)
+        return PointScores(split=split, tasks=tuple(found))
 
     monkeypatch.setattr(walking, "evaluate", told)
     nothing: Any = None

@@ -55,6 +55,21 @@ def the(scores: PointScores) -> TaskScores:
     return scores.tasks[0]
 
 
+def test_only_some_items_are_asked_where_that_is_said(
+    model: PreTrainedModel, letters: Any, questions: list[Example]
+) -> None:
+    tasks = {**three(questions), "other": Quiz("generate", tuple(questions))}
+    some = [item.id for item in (questions[4], questions[1])]
+    whole = evaluate(model, letters, tasks, split="test")
+    found = evaluate(model, letters, tasks, split="test", only={"choose": some, "read": some, "generate": ()})
+    assert [scores.task for scores in found.tasks] == ["choose", "read", "other"]
+    assert found.tasks[0].ids == found.tasks[1].ids == (questions[1].id, questions[4].id)
+    read, all_read = found.of("read"), whole.of("read")
+    assert read is not None and all_read is not None
+    assert read.values == pytest.approx([all_read.values[1], all_read.values[4]], abs=1e-5)
+    assert found.of("other") == whole.of("other")
+
+
 def test_answers_are_graded_one_by_one(model: PreTrainedModel, letters: Any, questions: list[Example]) -> None:
     said: dict[str, str] = {}
 

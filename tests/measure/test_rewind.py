@@ -115,6 +115,11 @@ def test_rivals_are_walked_beside_the_path_and_the_base_is_asked_once(planted_ba
     assert found.refused == {"geodesic": "no rotation"}
 
 
+def test_what_was_said_of_the_checkpoint_is_kept(planted_base: Base) -> None:
+    asking = Questions(planted_base, {"new": PlantedTask("new", saturated)}, {"old": PlantedTask("old", forgetful)})
+    assert rewind("tuned", "", [PlantedPath()], asking, notes=["turns backwards"]).notes == ("turns backwards",)
+
+
 def test_a_choice_never_looks_at_other_items_than_its_own(planted_base: Base) -> None:
     found = rewound(planted_base, saturated)
     ids = {item for point in found.walk.points for task in point.scores.tasks for item in task.ids}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import islice
 from types import MappingProxyType
 
@@ -173,3 +174,38 @@ def test_prompt_learning_is_attached_and_taken_off(model: PreTrainedModel) -> No
     assert attachment.model(input_ids=torch.arange(4)[None]).logits.shape[1] == 3 + 4
     attachment.detach()
     assert same_bits(bits(model), before)
+
+
+@pytest.mark.parametrize("bias", ["all", "lora_only"])
+def test_biases_of_the_base_are_in_the_update_and_are_given_back(bias: str) -> None:
+    config, inputs = small_model().config, torch.arange(24).reshape(2, 12)
+    config.attention_bias = True
+    model = LlamaForCausalLM(config).eval()
+    before, plain = bits(model), copy.deepcopy(model)
+    attachment = AdapterAttachment(model, LoraConfig(r=4, target_modules=["q_proj"], bias=bias, task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for tensor in attachment.trainable().values():
+            tensor.add_(0.1)
+    update, path = attachment.update(), attachment.path()
+    assert sum(name.endswith(".bias") for name in update) == (8 if bias == "all" else 2)
+    with torch.inference_mode():
+        wanted = attachment.model.eval()(input_ids=inputs).logits
+        assert path.at(0).norm() == 0 and path.at(1).norm() == pytest.approx(update.norm())
+        with update.added_to(plain):
+            torch.testing.assert_close(plain(input_ids=inputs).logits, wanted, rtol=1e-4, atol=2e-5)
+    assert same_bits(bits(attachment.detach()), before)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_base_in_training_is_in_training_again(model: PreTrainedModel, fails: bool) -> None:
+    model.model.layers[0].train()
+    modes = [module.training for module in model.modules()]
+    try:
+        attachment = AdapterAttachment(
+            model, LoraConfig(target_modules=["q_proj", *["norm"] * fails], task_type="CAUSAL_LM")
+        )
+        attachment.model.eval()
+        assert attachment.detach() is model
+    except ValueError:
+        assert fails
+    assert [module.training for module in model.modules()] == modes

@@ -40,7 +40,9 @@ def found(parts: Pairs, probe: ActivationGeometry = PROBE, sample: int | None = 
     assert all((one.subject, one.site) == (UPDATE, SITE) for one in said)
     assert all(one.quantity.endswith("/general") for one in said)
     assert len({one.quantity for one in said}) == len(said)
-    return {one.quantity.removesuffix("/general"): one for one in said}
+    answer = {one.quantity.removesuffix("/general"): one for one in said}
+    assert answer.pop("rows_per_dimension").value == sum(len(rows) for rows, _ in parts) / parts[0][0].shape[1]
+    return answer
 
 
 def debiased(before: np.ndarray, after: np.ndarray) -> float:
@@ -195,8 +197,7 @@ def test_rows_that_have_nothing_to_do_with_each_other_have_a_cka_of_zero_inside_
     draw = torch.Generator().manual_seed(0)
     parts = [Moments.of(*group) for group in groups]
     redrawn = [
-        cka_unbiased(pooled([parts[at] for at in torch.randint(20, (20,), generator=draw).tolist()]))
-        for _ in range(60)
+        cka_unbiased(pooled([parts[at] for at in torch.randint(20, (20,), generator=draw).tolist()])) for _ in range(60)
     ]
     assert min(redrawn) > 0
 

@@ -372,6 +372,32 @@ def test_modules_that_take_no_part_are_named(model: PreTrainedModel, prompts: li
 
 
 @pytest.mark.usefixtures("untouched")
+def test_prompts_longer_than_the_model_reads_are_refused(model: PreTrainedModel) -> None:
+    longest = model.config.max_position_embeddings
+    whole = tuple(3 + at % 100 for at in range(longest))
+    assert len(list(sweep(model, [whole], [QUERY], choice=FOUR))) == 1
+    with pytest.raises(BadData) as caught:
+        sweep(model, [whole, (*whole, 5), whole[:9], (*whole, 5, 6)], [QUERY], choice=FOUR)
+    assert str(caught.value) == (
+        f"2 of 4 prompts have more than the {longest} tokens that the model reads (the longest has {longest + 2}); "
+        "cut them into pieces, or leave them out"
+    )
+
+
+def test_virtual_tokens_take_up_some_of_what_the_model_reads(model: PreTrainedModel) -> None:
+    longest = model.config.max_position_embeddings
+    tuned = moved(tuner("prompt_tuning", num_virtual_tokens=5), model).model
+    whole = tuple(3 + at % 100 for at in range(longest - 5))
+    assert len(list(sweep(tuned, [whole], [QUERY], choice=FOUR))) == 1
+    with pytest.raises(BadData) as caught:
+        sweep(tuned, [(*whole, 5)], [QUERY], choice=FOUR)
+    assert str(caught.value) == (
+        f"1 of 1 prompts have more than the {longest - 5} tokens that the model reads after its 5 virtual ones (the "
+        f"longest has {longest - 4}); cut them into pieces, or leave them out"
+    )
+
+
+@pytest.mark.usefixtures("untouched")
 def test_faults_are_found_before_anything_is_run(model: PreTrainedModel, prompts: list[tuple[int, ...]]) -> None:
     with pytest.raises(UnknownName) as unknown:
         sweep(model, prompts, ["model.layers.0.mlp.downproj"], choice=FOUR)

@@ -279,6 +279,17 @@ def test_directions_that_do_not_hold_still_are_a_reason(monkeypatch: pytest.Monk
     assert answer["relative_size_frobenius"].value == pytest.approx(1)
 
 
+def test_where_turning_is_not_asked_for_nothing_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, change = normal(14, 10), LowRank(normal(14, 2, seed=5), normal(2, 10, seed=6))
+    whole = found(weight, change)
+    monkeypatch.setattr(weight_space, "tuned_spectrum", None)
+    brief = found(weight, change, WeightSpace(turned=False))
+    assert brief == {name: one for name, one in whole.items() if name in brief}
+    assert {"stable_rank", "entropy_rank", "relative_size_spectral", "energy_seen_frac"} <= set(brief)
+    turning = ("singular_value", "alignment", "matched", "intruders", "largest_angle", "subspace")
+    assert {name for name in whole if name not in brief} == {name for name in whole if name.startswith(turning)}
+
+
 def test_a_change_that_is_not_finite_is_refused() -> None:
     change = torch.zeros(14, 10)
     change[1, 1] = torch.inf

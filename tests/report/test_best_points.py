@@ -14,6 +14,7 @@ from holdfast.report.ledger import ledger_of
 from holdfast.report.page import page
 from holdfast.report.plane import plane_of
 from holdfast.report.records import records_of
+from holdfast.report.summary import summary
 from holdfast.report.verdict import verdict
 
 NO_WAY = "it adds virtual tokens"
@@ -182,3 +183,13 @@ def test_open_marks_lead_from_the_end_to_the_best_points(comparison: Comparison,
 def test_a_comparison_without_best_points_has_no_open_marks(small: Comparison) -> None:
     assert plane_of(small).best == {}
     assert "rewound to the best points" not in page(small)
+
+
+def test_the_summary_has_a_table_of_best_points(comparison: Comparison, small: Comparison) -> None:
+    said = summary(comparison)
+    assert "## Rewound to the best points of their runs" in said
+    found = best(comparison, "oft")
+    low, high = found.undone_interval
+    row = next(line for line in said.splitlines() if line.startswith("| oft |") and "1 of 2" in line)
+    assert row.endswith(f"| {found.undone:.3f} [{low:.3f}, {high:.3f}] |") and "| 0.80 | 1 of 2 |" in row
+    assert "Rewound" not in summary(small)

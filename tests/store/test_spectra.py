@@ -111,6 +111,19 @@ def test_the_key_hangs_on_every_entry(row: int, column: int) -> None:
     assert key_of_weight(other) != key_of_weight(WEIGHT) == key_of_weight(WEIGHT.clone())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (300, 3), (2, 301), (129, 8)], ids=str)
+def test_the_key_hangs_on_every_entry_whatever_the_length_of_rows(dtype: torch.dtype, shape: tuple[int, int]) -> None:
+    weight = normal(*shape, dtype=dtype)
+    others = [weight.roll(1, dims=0), weight.roll(1, dims=1), -weight]
+    for at in {(0, 0), (shape[0] - 1, shape[1] - 1)}:
+        others.append(weight.clone())
+        others[-1][at] *= 1.01
+    changed = [other for other in others if not torch.equal(other, weight)]
+    assert key_of_weight(weight) not in {key_of_weight(other) for other in changed}
+    assert len(changed) >= 2
+
+
 def test_the_key_hangs_on_type_and_shape() -> None:
     zeros = torch.zeros(4, 6)
     others = [

@@ -25,6 +25,7 @@ from holdfast.tasks.cant import Cant
 from holdfast.tasks.recall import Recall
 from holdfast.train.engine import train
 from holdfast.weights.contracts import Method
+from holdfast.weights.paths.complaints import complaints, marks_to_record, recorded_marks
 from holdfast.weights.quiet import quiet
 
 Runner = Callable[..., RunFolder]
@@ -129,6 +130,14 @@ def test_a_full_checkpoint_opens_with_plain_transformers_and_brings_its_tokenize
     folder = run(Full())
     AutoModelForCausalLM.from_pretrained(folder.checkpoint(8))
     assert AutoTokenizer.from_pretrained(folder.checkpoint(8)).eos_token == "</s>"
+
+
+def test_the_checkpoint_of_rotations_records_which_way_they_turn(run: Runner) -> None:
+    folder = run(Oft(block_size=16), max_steps=2).checkpoint(2)
+    marks = recorded_marks(folder)
+    assert marks == marks_to_record(folder)["turn_marks"]
+    assert complaints(folder, marks) == ()
+    assert recorded_marks(run(Lora(r=2), "plain", max_steps=2).checkpoint(2)) is None
 
 
 def test_the_facts_say_that_the_run_started_at_the_base_moved_and_reloads(run: Runner) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate
-from holdfast.weights.paths.borrowed import base_name, borrowed, given_back
+from holdfast.weights.borrowed import borrowed
 
 Make = Callable[..., Any]
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -22,7 +22,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "tokens": {"trainable_token_indices": [3, 4]},
     "embedding": {"target_modules": ["q_proj", "embed_tokens"]},
     "biases": {"bias": "all"},
+    "biases of its layers": {"bias": "lora_only"},
     "part of the base": {"init_lora_weights": "pissa"},
+    "part of the base and biases": {"init_lora_weights": "olora", "bias": "all"},
 }
 
 
@@ -84,18 +86,3 @@ def test_one_adapter_is_not_put_on_another(made: Make, config: Make, model: PreT
         "the other off first"
     )
     assert same_bits(bits(model), before)
-
-
-def test_kept_weights_are_given_to_the_block_as_they_were(model: PreTrainedModel) -> None:
-    name = "lm_head.weight"
-    start = model.lm_head.weight.detach().clone()
-    with given_back(model, [name]) as kept:
-        with torch.no_grad():
-            model.lm_head.weight.zero_()
-        assert torch.equal(kept[name], start)
-    assert torch.equal(model.lm_head.weight, start)
-
-
-def test_stored_tensors_of_the_base_have_their_own_names_there() -> None:
-    assert base_name("base_model.model.model.embed_tokens.base_layer.weight") == "model.embed_tokens.weight"
-    assert base_name("base_model.model.model.layers.0.self_attn.q_proj.bias") == "model.layers.0.self_attn.q_proj.bias"

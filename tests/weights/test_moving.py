@@ -17,14 +17,12 @@ from small import bits, same_bits
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from holdfast.algebra.delta import Dense
 from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate
 from holdfast.testing.laws import small_model
-from holdfast.weights.adapter import WEIGHTS, read_adapter
+from holdfast.weights.adapter import read_adapter
 from holdfast.weights.loading import checkpoint_on
-from holdfast.weights.moving import CONFIG, configuration, unmoved, with_moves
+from holdfast.weights.moving import CONFIG, WEIGHTS, configuration, moves_base
 from holdfast.weights.quiet import quiet
-from holdfast.weights.update import Update
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:lora with eva initialization",
@@ -184,11 +182,10 @@ def test_an_adapter_on_quantised_weights_is_refused_with_what_to_do(tmp_path: Pa
     )
 
 
-def test_other_tuners_begin_in_no_way_that_matters(tmp_path: Path, model: PreTrainedModel) -> None:
+def test_other_tuners_begin_in_no_way_that_matters(tmp_path: Path) -> None:
     raw(tmp_path / "adapter", plain())
     folder = edited(tmp_path / "adapter", peft_type="ADALORA", init_lora_weights="pissa")
-    with unmoved(folder, model) as kept:
-        assert not kept
+    assert not moves_base(configuration(folder))
 
 
 def test_a_moved_base_is_put_back_also_when_the_adapter_does_not_load(tmp_path: Path, model: PreTrainedModel) -> None:
@@ -199,19 +196,6 @@ def test_a_moved_base_is_put_back_also_when_the_adapter_does_not_load(tmp_path: 
     with pytest.raises(DamagedCheckpoint, match=r"lacks .* \(1 in all\)"):
         read_adapter(tmp_path / "adapter", model)
     assert same_bits(bits(model), before)
-
-
-def test_a_weight_that_only_loading_moved_is_in_the_update(model: PreTrainedModel) -> None:
-    names = [name for name, tensor in model.named_parameters() if tensor.dim() == 2][:3]
-    before = {name: model.get_parameter(name).detach().clone() for name in names}
-    with torch.no_grad():
-        for name in names[:2]:
-            model.get_parameter(name).add_(0.5)
-    ones = {name: torch.ones_like(before[name]) for name in names}
-    found = with_moves(Update({name: Dense(ones[name]) for name in names[1:]}), model, before)
-    assert set(found) == set(names)
-    for name, moved in zip(names, (0.5, 1.5, 1.0), strict=True):
-        torch.testing.assert_close(found[name].dense(), moved * ones[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "{"])

@@ -6,13 +6,22 @@ import warnings
 
 import datasets
 import pytest
+from peft.tuners.frod import model as frod
+from small import tuner
 from transformers.utils import logging
 
+from holdfast.testing.laws import small_model
 from holdfast.weights.quiet import quiet
 
 
 def states() -> tuple[int, bool, bool]:
     return logging.get_verbosity(), logging.is_progress_bar_enabled(), datasets.utils.is_progress_bar_enabled()
+
+
+def test_a_tuner_that_draws_a_bar_of_its_own_draws_none(capfd: pytest.CaptureFixture[str]) -> None:
+    bar = frod.tqdm
+    tuner("frod").attach(small_model())
+    assert capfd.readouterr().err == "" and frod.tqdm is bar
 
 
 @pytest.mark.parametrize("bars", [True, False])
@@ -39,5 +48,6 @@ def test_everything_is_as_loud_afterwards_as_before(bars: bool, fails: bool) -> 
 def test_known_warnings_are_not_heard_and_others_are() -> None:
     with quiet():
         warnings.warn("`is_gradient_checkpointing` is deprecated", FutureWarning, stacklevel=1)
+        warnings.warn("Sparse invariant checks are implicitly disabled. Memory errors", UserWarning, stacklevel=1)
     with quiet(), pytest.warns(UserWarning, match="something new"):
         warnings.warn("something new", UserWarning, stacklevel=1)

@@ -176,3 +176,13 @@ def test_no_update_changes_nothing(model: PreTrainedModel) -> None:
     before = bits(model)
     with Update({}).added_to(model):
         assert same_bits(bits(model), before)
+
+
+def test_what_moves_apart_is_known_of_every_part_and_sum() -> None:
+    update = Update({"a": Dense(torch.ones(2)), "b": Dense(torch.ones(2))}, [("a", "c")])
+    assert update.scaled(0.5).apart == update.apart == (("a", "c"),)
+    assert (
+        update.only(lambda name: name == "a").apart == update.apart
+        and update.only(lambda name: name == "b").apart == ()
+    )
+    assert Update({}).plus(update).apart == update.plus(Update({})).apart == update.apart

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from holdfast.algebra.spectrum import Side, Spectrum, check_comparable, check_complete
+from holdfast.algebra.spectrum import BLOCK_ROWS, Side, Spectrum, check_comparable, check_complete
 from holdfast.core.errors import NotMeasurable
 
 LEADING: Final = 10
@@ -28,7 +28,9 @@ def alignment(base: Spectrum, tuned: Spectrum, side: Side = "right") -> Float[Te
     check_comparable(base, tuned)
     count = min(len(base.values), len(tuned.values))
     before, after = base.directions(side)[:, :count], tuned.directions(side)[:, :count]
-    return (before * after.to(before)).sum(0).abs().clamp(max=1.0)
+    # A few directions at a time: a product of all of them would be fetched from memory twice more.
+    pairs = zip(torch.split(before, BLOCK_ROWS, dim=1), torch.split(after.to(before), BLOCK_ROWS, dim=1), strict=True)
+    return torch.cat([(one * other).sum(0) for one, other in pairs]).abs().clamp(max=1.0)
 
 
 def matched_alignment(base: Spectrum, tuned: Spectrum, side: Side = "right") -> Float[Tensor, " k"]:

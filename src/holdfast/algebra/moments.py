@@ -134,13 +134,18 @@ def pooled(parts: Sequence[Moments], copies: Iterable[int] | None = None) -> Mom
     return replace(total, rows=rows, mean=mean, drift=drift)
 
 
+def all_finite(rows: Float[Tensor, "rows width"]) -> bool:
+    """Whether no number is infinite or undefined: by the least and the greatest, which either would spoil."""
+    return not rows.numel() or all(bool(end.isfinite()) for end in rows.aminmax())
+
+
 def require_finite(rows: Float[Tensor, "rows width"], site: str) -> None:
     """Refuse rows that hold an infinity or no number.
 
     Raises:
         NotMeasurable: If one does; names the site and counts the rows.
     """
-    if not bool(rows.isfinite().all()):
+    if not all_finite(rows):
         damaged = int((~rows.isfinite().all(dim=1)).sum())
         raise NotMeasurable(
             f"'{site}': {damaged} of {len(rows)} rows are not finite; "
@@ -151,14 +156,14 @@ def require_finite(rows: Float[Tensor, "rows width"], site: str) -> None:
 def _of_chunk(before: Float[Tensor, "rows width"], after: Float[Tensor, "rows width"]) -> Moments:
     mean = torch.stack([before.sum(0), after.sum(0)]) / max(len(before), 1)
     sides = (before - mean[0], after - mean[1])
-    squares = torch.stack([(side * side).sum(1) for side in sides])
+    squares = torch.stack([torch.linalg.vector_norm(side, dim=1).square() for side in sides])
     return Moments(
         rows=len(before),
         mean=mean,
         before=sides[0].T @ sides[0],
         after=sides[1].T @ sides[1],
         cross=sides[0].T @ sides[1],
-        gap=((sides[1] - sides[0]) ** 2).sum(),
+        gap=torch.linalg.vector_norm(sides[1] - sides[0]).square(),
         third=torch.stack([squares @ side for side in sides], dim=1),
         fourth=squares @ squares.T,
         drift=RowDrift.of(before, after),

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from holdfast.algebra.delta import Delta
+from holdfast.algebra.delta import Delta, frobenius_norm
 from holdfast.algebra.low_rank import LowRank, as_low_rank
 from holdfast.algebra.rotation import Rotation
 from holdfast.algebra.sparse import Sparse
@@ -138,7 +138,7 @@ def _of_image(image: Float[Tensor, "outputs k"], change: Delta | Tensor, base: S
     if _spans_inputs(base):
         return retention, adaptation, 0.0
     dense = change if isinstance(change, Tensor) else change.dense().to(image)
-    return retention, adaptation, float((dense - image @ base.right.mT).norm())
+    return retention, adaptation, frobenius_norm(dense - image @ base.right.mT)
 
 
 def _spans_inputs(base: Spectrum) -> bool:

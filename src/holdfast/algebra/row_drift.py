@@ -32,7 +32,7 @@ class RowDrift:
         """The drift of paired rows, in float64."""
         before, after = before.double(), after.double()
         lengths, new_lengths = (torch.linalg.vector_norm(rows, dim=1, keepdim=True) for rows in (before, after))
-        chords = torch.linalg.vector_norm(after / new_lengths - before / lengths, dim=1)
+        chords = torch.linalg.vector_norm((after / new_lengths).sub_(before / lengths), dim=1)
         ratios = (new_lengths / lengths)[:, 0]
         return RowDrift(chords.clamp(max=2), torch.where(lengths[:, 0] > 0, ratios, torch.nan))
 

@@ -180,9 +180,11 @@ def similarity(moments: Moments, subspaces: Sequence[int] = SUBSPACES) -> Simila
     note(list(procrustes), lambda: [getattr(found, name) for found in [align(moments)] for name in procrustes.values()])
     note(["cka_biased"], lambda: [cka_biased(moments)])
     note(["cka_unbiased"], lambda: [cka_unbiased(moments)])
-    principal = Principal.of(moments)
-    for k in subspaces:
-        note([f"subspace_distance_k{k}"], lambda k=k: [principal.distance(k)])  # type: ignore[misc]
+    if subspaces:
+        # Two decompositions, a third of the time.
+        principal = Principal.of(moments)
+        for k in subspaces:
+            note([f"subspace_distance_k{k}"], lambda k=k: [principal.distance(k)])  # type: ignore[misc]
     return Similarity(moments.rows, moments.width, moments.few_rows, values, reasons)
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from holdfast.algebra.delta import Delta, exact
+from holdfast.algebra.delta import Delta, exact, frobenius_norm
 
 
 class Sparse(Delta):
@@ -59,7 +59,7 @@ class Sparse(Delta):
         return self
 
     def norm(self) -> float:
-        return float(torch.linalg.vector_norm(self._values))
+        return frobenius_norm(self._values)
 
     def to(self, device: torch.device | str) -> Delta:
         return Sparse(self._positions.to(device), self._values.to(device), self._shape)

@@ -22,6 +22,9 @@ TIE: Final = 1e-6
 SAME_WEIGHT: Final = 1e-4
 """How far a weight may be from what a spectrum says of it; rounding in float32 is a hundredth of that."""
 
+BLOCK_ROWS: Final = 64
+"""Rows that are taken through several products before the next are fetched: few enough to stay in a core's cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -79,12 +82,12 @@ class Spectrum:
         """
         if tuple(weight.shape) != self.shape:
             return False
-        weight = exact(weight)
         mixture = torch.randn(len(self.values), generator=torch.Generator().manual_seed(0)).to(self.values)
         weighed = self.values * mixture
-        outputs = weight @ (self.right @ mixture).to(weight.dtype)
-        inputs = (self.left @ mixture).to(weight.dtype) @ weight
-        apart = max(_distance(outputs, self.left @ weighed), _distance(inputs, self.right @ weighed))
+        read, seen = _mixed(self.right, mixture, weighed)
+        written, said = _mixed(self.left, mixture, weighed)
+        outputs, inputs = _through(weight, read, written)
+        apart = max(_distance(outputs, said), _distance(inputs, seen))
         return apart <= SAME_WEIGHT * float(weighed.norm())
 
 
@@ -141,6 +144,28 @@ def check_complete(spectrum: Spectrum, quantity: str) -> None:
             f"{quantity} takes all {min(spectrum.shape)} singular values of a weight of shape {spectrum.shape}, and "
             f"{len(spectrum.values)} are known: take its whole spectrum"
         )
+
+
+def _mixed(directions: Float[Tensor, "width k"], *mixtures: Float[Tensor, " k"]) -> list[Float[Tensor, " width"]]:
+    """Several mixtures of the directions, which are fetched from memory once for all of them."""
+    blocks = [[block @ mixture for mixture in mixtures] for block in torch.split(directions, BLOCK_ROWS)]
+    return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+
+
+def _through(
+    weight: Float[Tensor, "outputs inputs"], inputs: Float[Tensor, " inputs"], outputs: Float[Tensor, " outputs"]
+) -> tuple[Float[Tensor, " outputs"], Float[Tensor, " inputs"]]:
+    """``weight @ inputs`` and ``outputs @ weight``, without a copy of the whole weight in another precision."""
+    dtype = exact(weight[:0]).dtype
+    inputs, outputs = inputs.to(dtype), outputs.to(dtype)
+    # Blocks are widened in one and the same place: to fetch new memory for each takes longer than the products.
+    room = weight.new_empty(min(BLOCK_ROWS, len(weight)), weight.shape[1], dtype=dtype)
+    forth, back = [], torch.zeros_like(inputs)
+    for block, part in zip(torch.split(weight, BLOCK_ROWS), torch.split(outputs, BLOCK_ROWS), strict=True):
+        wide = block if block.dtype == dtype else room[: len(block)].copy_(block)
+        forth.append(wide @ inputs)
+        back += part @ wide
+    return torch.cat(forth), back
 
 
 def _distance(found: Tensor, wanted: Tensor) -> float:

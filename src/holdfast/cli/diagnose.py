@@ -58,6 +58,7 @@ def diagnose(
     from holdfast.probes.tokens import TokenChoice
     from holdfast.store.files import write_text
     from holdfast.weights.adapter import is_adapter
+    from holdfast.weights.paths.complaints import complaints, recorded_marks
     from holdfast.weights.quiet import quiet
 
     given = {role: text for role, text in (("general", general), ("target", target)) if text is not None}
@@ -68,13 +69,14 @@ def diagnose(
         opened = open_base(base, dtype=dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
     prompts = {role: asked(text, opened, max_prompts, tokens_per_prompt) for role, text in given.items() if opened}
     how = Diagnosing(sites=tuple(sites or ()), choice=TokenChoice(tokens=tokens_per_prompt), controls=controls)
+    notes = complaints(tuned, recorded_marks(tuned), allow_pickle=allow_pickle)
     console = Console(stderr=True)
     with console.status("reading the update") as status, quiet():
 
         def tick(what: str, done: int, total: int) -> None:
             status.update(f"{what} {done}/{total}")
 
-        found = measured(patient(base, tuned, opened, allow_pickle=allow_pickle), prompts, how, tick)
+        found = measured(patient(base, tuned, opened, allow_pickle=allow_pickle), prompts, how, tick, notes=notes)
     write_text(output_dir / DIAGNOSIS, found.model_dump_json(exclude_none=True) + "\n")
     published(found, output_dir, as_json=as_json)
 
@@ -116,6 +118,7 @@ def in_tokens(source: str, texts: Sequence[str], base: Base, tokens: int) -> Ask
 
 def published(diagnosis: Diagnosis, folder: Path, *, as_json: bool) -> None:
     """Write everything that people read, and tell on the terminal where it is."""
+    from holdfast.report.diagnosis.caveats import caveats
     from holdfast.report.diagnosis.publish import publish_diagnosis
     from holdfast.report.diagnosis.terminal import terminal_summary
 
@@ -125,4 +128,6 @@ def published(diagnosis: Diagnosis, folder: Path, *, as_json: bool) -> None:
         return
     console = Console()
     console.print(terminal_summary(diagnosis))
+    for caveat in caveats(diagnosis):
+        console.print(f"\nMind: {caveat}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(f"\n[bold]{page}[/bold]", highlight=False, soft_wrap=True)

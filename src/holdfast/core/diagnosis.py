@@ -82,6 +82,7 @@ class Diagnosis(Document):
         records: The numbers, and the reasons where there is none. The site of a record is that of a place, its subject
             `UPDATE`, `CONTROL` or `MISMATCHED`. Quantities on prompts end in their role: ``drift_relative/general``.
         curves: Profiles over singular directions.
+        notes: What else must be known of the checkpoint, a sentence each.
         environment: Versions, and how long it took.
     """
 
@@ -94,6 +95,7 @@ class Diagnosis(Document):
     prompts: tuple[Prompts, ...] = ()
     records: tuple[Record, ...]
     curves: tuple[Curve, ...] = ()
+    notes: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
 
 

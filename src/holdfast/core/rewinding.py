@@ -91,6 +91,7 @@ class Rewinding(Document):
         verdict: What to do, in words.
         overshoot: Whether the checkpoint overshot, in words.
         too_few: Why the items do not suffice to decide, if they do not.
+        notes: What else must be known of the checkpoint or its paths, a sentence each.
         records: Gain, forgetting and the rest at the chosen point and at the end.
         test: Scores on test items of the base, the chosen point and the end, which took no part in the choice.
         environment: Versions, and how long it took.
@@ -110,6 +111,7 @@ class Rewinding(Document):
     verdict: str
     overshoot: str
     too_few: str | None = None
+    notes: tuple[str, ...] = ()
     records: tuple[Record, ...]
     test: Mapping[str, PointScores] = Field(default_factory=dict)
     environment: Mapping[str, str] = Field(default_factory=dict)

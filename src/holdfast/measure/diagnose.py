@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from holdfast.algebra.delta import Delta
+from holdfast.algebra.delta import Delta, frobenius_norm
 from holdfast.algebra.layer_inputs import Inputs
 from holdfast.algebra.spectrum import Spectrum
 from holdfast.core.diagnosis import CONTROL, UPDATE, Curve, Diagnosis, Prompts, Site
@@ -103,6 +103,8 @@ def diagnose(
     prompts: Mapping[str, Asked] | None = None,
     how: Diagnosing | None = None,
     tick: Tick = lambda what, done, total: None,
+    *,
+    notes: Sequence[str] = (),
 ) -> Diagnosis:
     """Everything that can be measured of an update: in the weights always, on prompts where there are some.
 
@@ -114,6 +116,7 @@ def diagnose(
         prompts: Prompts by role, ``general`` and ``target``.
         how: What is looked at.
         tick: For progress.
+        notes: What is to be told of the checkpoint beside what is measured.
 
     Raises:
         NotMeasurable: If the update changes no matrix, or a weight is quantised or not finite; names the weight.
@@ -166,6 +169,7 @@ def diagnose(
         ),
         records=tuple(one for one in found if isinstance(one, Record)),
         curves=tuple(one for one in found if isinstance(one, Curve)),
+        notes=tuple(notes),
         environment={
             **{name: version(name) for name in ("holdfast", "torch", "transformers", "peft")},
             "seconds": f"{time.perf_counter() - started:.1f}",
@@ -236,16 +240,19 @@ class _WholeSize:
     """Norm of the update over that of the weights it lists, all of them together."""
 
     def __init__(self) -> None:
-        self._changed, self._base = 0.0, 0.0
+        self._changed: list[float] = []
+        self._base: list[float] = []
 
     def add(self, weight: Tensor, change: Delta) -> None:
-        self._changed += change.norm() ** 2
-        self._base += float(torch.linalg.vector_norm(weight, dtype=torch.float64)) ** 2
+        self._changed.append(change.norm() ** 2)
+        self._base.append(frobenius_norm(weight) ** 2)
 
     def relative(self) -> float:
-        if self._base == 0:
+        # Exact sums: the order in which weights lie in files leaves no trace.
+        base = math.fsum(self._base)
+        if base == 0:
             raise NotMeasurable("relative size of an update: the weights it lists are zero in the base")
-        return float((self._changed / self._base) ** 0.5)
+        return math.sqrt(math.fsum(self._changed) / base)
 
 
 def _tokens(asked: Asked, choice: TokenChoice) -> int:

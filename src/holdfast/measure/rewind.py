@@ -28,6 +28,7 @@ def rewind(
     search: Search | None = None,
     *,
     refused: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
     tick: Tick = lambda path, t, items: None,
 ) -> Rewinding:
     """Choose a point on the first path, by items that the training has not seen, and walk the others beside it.
@@ -39,6 +40,7 @@ def rewind(
         questions: What points are asked.
         search: How paths are searched, and by which rule a point is chosen.
         refused: Paths that were asked for and are not there, with the reasons.
+        notes: What is to be told of the checkpoint and its paths beside what is measured.
         tick: For progress.
 
     Returns:
@@ -74,6 +76,7 @@ def rewind(
         verdict=choice.verdict,
         overshoot=_overshoot(candidates),
         too_few=choice.too_few,
+        notes=tuple(notes),
         records=(*_records(choice), *_unseen(candidates, search)),
         environment={
             **{name: version(name) for name in ("holdfast", "torch", "transformers", "peft")},

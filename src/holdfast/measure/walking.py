@@ -149,8 +149,9 @@ def walk(
         asked += sum(t not in book for t in ask)
         with path.walk(questions.base.model) as bring:
             book.fill(ask, _asking(path, questions, bring, tick), whole=whole)
-        with steps_along(path) as step:
-            steps |= {t: step(t) if t else 0.0 for t in ask if t not in steps}
+        if new := [t for t in ask if t not in steps]:
+            with steps_along(path) as step:
+                steps |= {t: step(t) if t else 0.0 for t in new}
         points = tuple(WalkPoint(t=t, step_frac=steps[t], scores=book.at(t)) for t in sorted(steps))
         further = None if isinstance(path, CheckpointPath) else _further(points, questions, search)
         whole = further is None

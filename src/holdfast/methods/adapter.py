@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path as Folder
 from typing import ClassVar, Self
@@ -19,8 +20,10 @@ from transformers import PreTrainedModel
 from holdfast.algebra.delta import Delta
 from holdfast.algebra.low_rank import LowRank
 from holdfast.core.spec import spec_of
-from holdfast.weights.adapter import count, load_tensors, trainable_tensors, unloaded, update_of, whole_on_error
+from holdfast.weights.adapter import count, load_tensors, trainable_tensors
 from holdfast.weights.attachment import Hookless
+from holdfast.weights.bare import Bare
+from holdfast.weights.merging import update_of
 from holdfast.weights.path import OwnLine
 from holdfast.weights.quiet import quiet
 from holdfast.weights.update import Update
@@ -94,10 +97,15 @@ class AdapterAttachment(Hookless):
     """
 
     def __init__(self, model: PreTrainedModel, config: PeftConfig, *, moves_base: bool = False) -> None:
-        self._flags = {name: tensor.requires_grad for name, tensor in model.named_parameters()}
-        self._kept = {name: tensor.detach().clone() for name, tensor in model.named_parameters()} if moves_base else {}
-        with quiet(), whole_on_error(model):
+        self._bare = Bare(model)
+        if moves_base:
+            self._bare.keep(name for name, _ in model.named_parameters())
+        with ExitStack() as on_error, quiet():
+            on_error.callback(self._bare.give_back)
             self._model = get_peft_model(model, copy.deepcopy(config))
+            on_error.pop_all()
+        if not moves_base:
+            self._bare.keep(self._bare.trained())
         self._initial = {name: tensor.detach().clone() for name, tensor in self.trainable().items()}
 
     @property
@@ -112,7 +120,7 @@ class AdapterAttachment(Hookless):
         return self._initial
 
     def update(self) -> Update:
-        return update_of(self._model)
+        return update_of(self._model, self._bare.moves())
 
     def path(self) -> OwnLine:
         final = {name: tensor.detach().clone() for name, tensor in self.trainable().items()}
@@ -123,12 +131,9 @@ class AdapterAttachment(Hookless):
             self._model.save_pretrained(str(folder))
 
     def detach(self) -> nn.Module:
-        base = unloaded(self._model)
-        parameters = dict(base.named_parameters())
-        load_tensors(base, self._kept)
-        for name, flag in self._flags.items():
-            parameters[name].requires_grad_(flag)
-            parameters[name].grad = None
+        base = self._bare.give_back()
+        for tensor in base.parameters():
+            tensor.grad = None
         return base
 
     def _made_by(self, tensors: Mapping[str, Tensor]) -> Update:
@@ -151,10 +156,10 @@ class ConvertedAttachment(AdapterAttachment):
         super().__init__(model, config, moves_base=True)
         self._fresh = Folder(tempfile.mkdtemp(prefix="holdfast-fresh-"))
         self._model.save_pretrained(str(self._fresh))
-        self._start = super().update()
+        self._start = update_of(self._model)
 
     def update(self) -> Update:
-        return Update({name: _against(change, self._start[name]) for name, change in super().update().items()})
+        return Update({name: _against(change, self._start[name]) for name, change in update_of(self._model).items()})
 
     def save(self, folder: Folder) -> None:
         with tempfile.TemporaryDirectory() as fresh, quiet():

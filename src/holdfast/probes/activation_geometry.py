@@ -50,6 +50,7 @@ class ActivationGeometry:
         """
         parts = list(groups.values())
         whole = similarity(pooled(parts), self.subspaces)
+        yield Record(subject=subject, quantity=f"rows_per_dimension/{role}", site=site, value=whole.rows / whole.width)
         left_out = [similarity(pooled(rest), self.subspaces) for rest in self._rests(parts)]
         for name in (*whole.values, *whole.reasons):
             record = Record(

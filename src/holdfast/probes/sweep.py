@@ -10,10 +10,12 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
 from holdfast.algebra.delta import exact
+from holdfast.algebra.moments import all_finite
 from holdfast.core.batches import buckets
-from holdfast.core.errors import NotMeasurable
+from holdfast.core.errors import BadData, NotMeasurable
 from holdfast.probes.sites import modules_at
 from holdfast.probes.tokens import Ids, TokenChoice
 from holdfast.weights.evaluating import evaluating
@@ -71,15 +73,32 @@ def sweep(
         One `Taken` a prompt. Batches are run as they are asked for.
 
     Raises:
-        BadData: If a prompt has too few tokens to choose from.
+        BadData: If a prompt has too few tokens to choose from, or more than the model reads.
         UnknownName: If the model has no such module.
         NotMeasurable: If no site is given; later, if a module does not run or does not give a row a token, or a
             number is not finite.
     """
     choice = choice or TokenChoice()
     choice.check(prompts)
+    _check_length(model, prompts)
     modules = modules_at(model, sites)
     return _swept(model, prompts, modules, side, choice, (max_rows, max_tokens), tick)
+
+
+def _check_length(model: Any, prompts: Sequence[Ids]) -> None:
+    """Refuse prompts that run past the last position: some models break there, others say what means nothing."""
+    config = getattr(model, "config", None)
+    if not isinstance(config, PretrainedConfig):
+        return
+    limit: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+    virtual: int = getattr(getattr(model, "active_peft_config", None), "num_virtual_tokens", 0)
+    long = [len(ids) for ids in prompts if limit is not None and len(ids) > limit - virtual]
+    if limit is not None and long:
+        after = f" after its {virtual} virtual ones" if virtual else ""
+        raise BadData(
+            f"{len(long)} of {len(prompts)} prompts have more than the {limit - virtual} tokens that the model "
+            f"reads{after} (the longest has {max(long)}); cut them into pieces, or leave them out"
+        )
 
 
 def _swept(
@@ -186,7 +205,7 @@ class _Taking:
 
 
 def _check_finite(site: str, rows: Tensor, batch: Sequence[int], chosen: Sequence[Sequence[int]]) -> None:
-    if not bool(rows.isfinite().all()):
+    if not all_finite(rows):
         owners = [index for index, positions in zip(batch, chosen, strict=True) for _ in positions]
         damaged = (~rows.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
         raise NotMeasurable(

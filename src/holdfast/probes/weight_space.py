@@ -11,7 +11,7 @@ from torch import Tensor
 
 from holdfast.algebra.alignment import LEADING, THRESHOLD, alignment, intruder_dimensions, matched_alignment
 from holdfast.algebra.angles import principal_angles, subspace_distance
-from holdfast.algebra.delta import Delta, Dense
+from holdfast.algebra.delta import Delta, Dense, frobenius_norm
 from holdfast.algebra.fluctuation import fluctuation, relative_fluctuation
 from holdfast.algebra.profiles import Profiles, profiles_of
 from holdfast.algebra.rank import entropy_rank, singular_values, stable_rank
@@ -35,12 +35,15 @@ class WeightSpace:
         threshold: Cosine below which one of them is an intruder.
         whole_up_to: Weights whose smaller side is at most this are decomposed as a whole after the update; of larger
             ones only the leading directions are followed, and what takes all of them is left undefined.
+        turned: Whether singular values and directions after the update are looked at: on large weights nearly all of
+            the time goes there.
     """
 
     subspaces: tuple[int, ...] = (8, 16, 32, 64)
     intruders: int = LEADING
     threshold: float = THRESHOLD
     whole_up_to: int = 1536
+    turned: bool = True
 
     def measure(
         self, subject: str, site: str, weight: Tensor, change: Delta, base: Spectrum
@@ -60,7 +63,8 @@ class WeightSpace:
         change = change.in_memory()
         yield from self._size(subject, site, change, base)
         yield from self._profiles(subject, site, change, base)
-        yield from self._turned(subject, site, weight, change, base)
+        if self.turned:
+            yield from self._turned(subject, site, weight, change, base)
 
     def _size(self, subject: str, site: str, change: Delta, base: Spectrum) -> Iterator[Record]:
         values = singular_values(change)
@@ -125,7 +129,7 @@ class WeightSpace:
 def random_change(change: Delta, seed: int) -> Dense:
     """A Gaussian change of the same shape and Frobenius norm: what an update that prefers no direction would do."""
     noise = torch.randn(change.shape, generator=torch.Generator().manual_seed(seed))
-    return Dense(noise * (change.norm() / float(torch.linalg.vector_norm(noise.double()))))
+    return Dense(noise * (change.norm() / frobenius_norm(noise)))
 
 
 def noted(subject: str, quantity: str, site: str, measure: Callable[[], float], unit: str = "") -> Record:

@@ -28,9 +28,9 @@ from holdfast.train.trainer import COMPLETE, CompletionTrainer, diverged
 from holdfast.weights.adapter import count, is_adapter
 from holdfast.weights.contracts import Attachment, Method
 from holdfast.weights.logits import fixed_inputs, logits_on
+from holdfast.weights.paths.complaints import PROVENANCE, marks_to_record
 from holdfast.weights.quiet import quiet
 
-PROVENANCE = "holdfast.json"
 RESUME_EVERY_FRAC = 0.25
 """Share of the steps after which a state to resume from is written."""
 
@@ -76,8 +76,8 @@ def train(
     with quiet():
         attachment = method.attach(base.model)
     try:
-        facts = attached_facts(attachment, base_logits, inputs)
         with quiet():
+            facts = attached_facts(attachment, base_logits, inputs)
             trainer = _trainer(base, attachment, examples, recipe, folder, tick, dtype)
             if not len(trainer.train_dataset):
                 raise BadData(
@@ -192,6 +192,7 @@ class CheckpointCallback(TrainerCallback):
                 "method": self._recipe.method,
                 "recipe": self._recipe.key(),
                 "step": step,
+                **marks_to_record(folder),
             }
             write_text(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
 

@@ -76,12 +76,10 @@ def saved_facts(base: Base, folder: Path, live: Sequence[Tensor], inputs: Inputs
     if not is_adapter(folder):
         return facts
     try:
-        update = read_adapter(folder, base.model)
+        with read_adapter(folder, base.model).added_to(base.model):
+            return [*facts, _fact("merge_difference", distance(logits_on(base.model, inputs), live), "logits")]
     except NotMeasurable as reason:
         return [*facts, Record(subject="run", quantity="merge_difference", reason=str(reason))]
-    with update.added_to(base.model):
-        facts.append(_fact("merge_difference", distance(logits_on(base.model, inputs), live), "logits"))
-    return facts
 
 
 def _norm_of(base: PreTrainedModel, update: Update) -> float:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from holdfast.core.errors import IncompatibleUpdate
-from holdfast.weights.adapter import is_adapter, load_adapter, unloaded
-from holdfast.weights.moving import unmoved
+from holdfast.weights.adapter import is_adapter
+from holdfast.weights.bare import given_back
+from holdfast.weights.borrowed import borrowed
 from holdfast.weights.shards import Shards
 
 
@@ -35,40 +36,20 @@ def checkpoint_on(folder: Path, base: nn.Module, *, allow_pickle: bool = False) 
         DamagedCheckpoint: If files are missing, cut off or do not belong together.
         UnsafeFile: If the weights are pickles and ``allow_pickle`` is not set.
     """
-    with (_adapter if is_adapter(folder) else _full)(folder, base, allow_pickle) as model:
-        yield model.eval()
-
-
-@contextmanager
-def _adapter(folder: Path, base: nn.Module, allow_pickle: bool) -> Iterator[nn.Module]:
-    flags = {name: tensor.requires_grad for name, tensor in base.named_parameters()}
-    with unmoved(folder, base):
-        attached = load_adapter(folder, base, allow_pickle=allow_pickle)
-        try:
-            yield attached
-        finally:
-            unloaded(attached)
-            for name, tensor in base.named_parameters():
-                tensor.requires_grad_(flags[name])
-
-
-@contextmanager
-def _full(folder: Path, base: nn.Module, allow_pickle: bool) -> Iterator[nn.Module]:
+    if is_adapter(folder):
+        with borrowed(folder, base, allow_pickle=allow_pickle) as adapter:
+            yield adapter.model
+        return
     stored = Shards(folder, allow_pickle=allow_pickle)
-    parameters = dict(base.named_parameters())
-    odd = [name for name in stored if name not in parameters or stored.shape(name) != tuple(parameters[name].shape)]
+    weights = dict(base.named_parameters())
+    odd = [name for name in stored if name not in weights or stored.shape(name) != tuple(weights[name].shape)]
     if odd:
         raise IncompatibleUpdate(f"{folder} does not fit this base model: '{odd[0]}' is missing or shaped differently")
-    lost = [name for name in parameters if name not in stored]
+    lost = [name for name in weights if name not in stored]
     if lost:
         raise IncompatibleUpdate(f"{folder} does not fit this base model: it holds no '{lost[0]}' ({len(lost)} in all)")
-    kept = {name: parameters[name].detach().clone() for name in stored}
-    try:
+    with given_back(base, stored):
         with torch.no_grad():
             for name in stored:
-                parameters[name].copy_(stored.tensor(name))
-        yield base
-    finally:
-        with torch.no_grad():
-            for name, tensor in kept.items():
-                parameters[name].copy_(tensor)
+                weights[name].copy_(stored.tensor(name))
+        yield base.eval()

@@ -1,4 +1,4 @@
-"""Adapters that begin by moving the base: what loading one does to the weights, how it is undone, which cannot be read.
+"""Adapters that begin by moving the base: which do so whenever they are loaded, and which cannot be read.
 
 Some ways to begin a LoRA put part of each weight into the adapter and take it out of the base; peft does so again
 whenever it loads such an adapter, and never puts it back. Where the part follows from the base alone, a loaded adapter
@@ -9,19 +9,14 @@ data, a folder of the adapter alone does not say from which weights it was train
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from torch import Tensor, nn
-
-from holdfast.algebra.delta import Dense, exact
 from holdfast.core.errors import DamagedCheckpoint, IncompatibleUpdate
-from holdfast.weights.update import Update
 
 CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
 
 MOVING: Final = ("pissa", "olora")
 """Ways to begin a LoRA that take out of the base what follows from the base alone."""
@@ -73,45 +68,10 @@ def require_start(folder: Path) -> None:
             )
 
 
-@contextmanager
-def unmoved(folder: Path, model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """The matrices that loading an adapter may move, as they were; on leaving, they are so again, bit for bit.
-
-    Cost: a copy of the matrices of the model for adapters that move the base, nothing for others.
-
-    Raises:
-        DamagedCheckpoint: If the adapter's configuration cannot be read.
-    """
-    told = configuration(folder)
+def moves_base(told: Mapping[str, Any]) -> bool:
+    """Whether loading an adapter of this configuration moves the matrices of its base."""
     # KaSA drops the smallest singular directions of each weight, under any way to begin.
-    moving = _begun(told).startswith(MOVING) or bool(told.get("kasa_config"))
-    weights = dict(model.named_parameters()) if moving else {}
-    kept = {name: tensor.detach().clone() for name, tensor in weights.items() if tensor.dim() == 2}
-    try:
-        yield kept
-    finally:
-        with torch.no_grad():
-            for name, tensor in kept.items():
-                weights[name].copy_(tensor)
-
-
-def with_moves(update: Update, model: nn.Module, before: Mapping[str, Tensor]) -> Update:
-    """An update against the base as it was, where loading has moved it; given against the base as it is.
-
-    Args:
-        update: Changes against the weights as they are in the model now.
-        model: The base, moved.
-        before: Weights as they were before, by name.
-    """
-    weights = dict(model.named_parameters())
-    moved = [name for name, tensor in before.items() if not torch.equal(weights[name], tensor)]
-    moves = {name: exact(weights[name].detach()) - exact(before[name]) for name in moved}
-    return Update(
-        {
-            **update,
-            **{name: Dense(update[name].dense() + move if name in update else move) for name, move in moves.items()},
-        }
-    )
+    return _begun(told).startswith(MOVING) or bool(told.get("kasa_config"))
 
 
 def _begun(told: Mapping[str, Any]) -> str:

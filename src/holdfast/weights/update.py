@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from holdfast.algebra.delta import Delta, Scaled, Sum, exact
-from holdfast.core.errors import IncompatibleUpdate
+from holdfast.core.errors import IncompatibleUpdate, NotMeasurable
 
 
 class Update(Mapping[str, Delta]):
     """Weight name -> change, under the names of the base model's parameters.
 
     Weights that are not listed did not move.
+
+    Args:
+        changes: The changes.
+        apart: Pairs of names that are one weight of the base, and that are moved apart: no weight can hold that. Each
+            change is still that of its layer.
     """
 
-    def __init__(self, changes: Mapping[str, Delta]) -> None:
-        self._changes = dict(changes)
+    def __init__(self, changes: Mapping[str, Delta], apart: Iterable[tuple[str, str]] = ()) -> None:
+        self._changes, self.apart = dict(changes), tuple(apart)
 
     def __getitem__(self, name: str) -> Delta:
         return self._changes[name]
@@ -33,11 +38,12 @@ class Update(Mapping[str, Delta]):
 
     def scaled(self, factor: float) -> Update:
         """The same update, ``factor`` times as long; the forms of its changes are kept."""
-        return Update({name: Scaled(factor, change) for name, change in self.items()})
+        return Update({name: Scaled(factor, change) for name, change in self.items()}, self.apart)
 
     def only(self, keep: Callable[[str], bool]) -> Update:
         """The part of the update on weights whose name ``keep`` says yes to."""
-        return Update({name: change for name, change in self.items() if keep(name)})
+        kept = {name: change for name, change in self.items() if keep(name)}
+        return Update(kept, (pair for pair in self.apart if not kept.keys().isdisjoint(pair)))
 
     def plus(self, other: Update) -> Update:
         """Both updates, one on top of the other.
@@ -52,7 +58,8 @@ class Update(Mapping[str, Delta]):
             {
                 name: Sum(self[name], other[name]) if name in self and name in other else self.get(name) or other[name]
                 for name in (*self, *(name for name in other if name not in self))
-            }
+            },
+            (*self.apart, *other.apart),
         )
 
     def norm(self) -> float:
@@ -68,8 +75,10 @@ class Update(Mapping[str, Delta]):
         exception. Cost: one more copy of the weights that move.
 
         Raises:
+            NotMeasurable: If layers that share a weight in the model are moved apart.
             IncompatibleUpdate: If a weight is missing from the model or has another shape there; nothing is changed.
         """
+        self._check_apart(dict(model.named_parameters(remove_duplicate=False)))
         weights = dict(model.named_parameters())
         self._check(weights)
         kept = {name: weights[name].detach().clone() for name in self}
@@ -84,6 +93,14 @@ class Update(Mapping[str, Delta]):
             with torch.no_grad():
                 for name, tensor in kept.items():
                     weights[name].copy_(tensor)
+
+    def _check_apart(self, weights: Mapping[str, torch.Tensor]) -> None:
+        for one, other in self.apart:
+            if one in weights and weights[one] is weights.get(other):
+                raise NotMeasurable(
+                    f"the update cannot be written into the weights of this model: '{one}' and '{other}' are one "
+                    "weight of the base, and the adapter moves them apart"
+                )
 
     def _check(self, weights: Mapping[str, torch.Tensor]) -> None:
         missing = [name for name in self if name not in weights]

@@ -33,6 +33,11 @@ def test_a_rule_that_keeps_what_overshot_is_told(build) -> None:
     )
 
 
+def test_what_was_said_of_the_checkpoint_is_told(build) -> None:
+    noted = build(1.0, text=None).model_copy(update={"notes": ("it turns backwards", "it is level at 0.8")})
+    assert caveats(rewound(noted)) == ("It turns backwards.", "It is level at 0.8.")
+
+
 def test_nothing_to_mind_is_nothing_said(build) -> None:
     assert caveats(rewound(build(1.0, text=None))) == ()
 

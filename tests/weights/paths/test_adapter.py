@@ -16,7 +16,7 @@ from torch import Tensor
 
 from holdfast.core.errors import NotMeasurable
 from holdfast.testing.laws import small_model
-from holdfast.weights.adapter import WEIGHTS
+from holdfast.weights.moving import WEIGHTS
 from holdfast.weights.path import Walkable
 from holdfast.weights.paths.adapter import AdapterPath, stored_tensors
 from holdfast.weights.quiet import quiet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,16 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from holdfast.algebra.generator import Clock
+from holdfast.core.errors import DamagedCheckpoint
 from holdfast.weights.adapter import read_adapter
 from holdfast.weights.path import DenseLine
-from holdfast.weights.paths.layerwise import (
-    Rule,
-    levelled_turns,
-    levelling,
-    reference,
-    step_frac,
-    turn_strengths,
-    weakened,
-)
+from holdfast.weights.paths.catalogue import path_of
+from holdfast.weights.paths.complaints import complaints, marks_to_record, require_direction
+from holdfast.weights.paths.levelled import LevelledAdapter, level_told
 from holdfast.weights.paths.rotations import clocked, orthogonality, turned
 from holdfast.weights.paths.sign_trap import flipped, marks_of, repaired, sign_trap, turn_marks
+from holdfast.weights.paths.step import relative_step
+from holdfast.weights.paths.strengths import reference, turn_strengths
 from holdfast.weights.update import Update
 
 pytestmark = pytest.mark.real
@@ -126,12 +124,12 @@ def test_steps_along_paths_are_those_of_the_independent_implementation(
     clocks: dict[str, Clock] = {"generator_a": "linear", "generator_sqrt_a": "sqrt"}
     for a, paths in wanted["points"].items():
         for path, clock in clocks.items():
-            found = step_frac(turned(clocked(tensors, float(a), clock, config=config), config, weights), whole)
+            found = turned(clocked(tensors, float(a), clock, config=config), config, weights).norm() / whole.norm()
             assert found == pytest.approx(paths[path]["relative_step"], abs=1e-8)
     for step, scale in wanted["generator_scale_at_step"].items():
         point = turned(clocked(tensors, scale, config=config), config, weights)
         # The step grows by about one for each one of the scale, which is given to 1e-9.
-        assert step_frac(point, whole) == pytest.approx(float(step), abs=1e-8)
+        assert point.norm() / whole.norm() == pytest.approx(float(step), abs=1e-8)
 
 
 @pytest.mark.parametrize("form", ["neumann5", "exact_cayley"])
@@ -189,27 +187,46 @@ def test_the_update_of_the_generators_is_what_peft_makes_of_them(
         torch.testing.assert_close(change.dense().float(), wanted[name].dense(), rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize(("rule", "key"), [("safe", "safescale"), ("min", "minscale")])
+@pytest.mark.parametrize(("label", "key"), [("safe_scale", "safescale"), ("min_scale", "minscale")])
 def test_level_strengths_have_the_losses_of_the_independent_implementation(
-    tensors: Tensors,
+    toy: Path,
+    model: PreTrainedModel,
     weights: Tensors,
     series: dict[str, Any],
     independent: dict[str, Any],
     losses: Callable[[Update], dict[str, float]],
-    rule: Rule,
+    label: str,
     key: str,
 ) -> None:
-    strengths = turn_strengths(tensors, series)
-    level = reference(strengths, rule)
-    point = weakened(tensors, levelling(strengths, level), config=series)
+    path = path_of(toy / "oft-b32", model, label)
+    assert isinstance(path, LevelledAdapter)
+    at, level = path.levelling.level_t, path.levelling.level
     wanted = independent["losses_nats_per_token"][f"oft-b32 {key}"]
-    assert losses(turned(point, series, weights)) == pytest.approx(wanted, abs=1e-4)
-    found = levelled_turns(tensors, point, series, weights)
-    # The published c Q levels to first order: two per cent remain, and none on the geodesic.
-    assert 1.01 < max(found.after.values()) / level < 1.02
-    even = weakened(tensors, levelling(strengths, level), "geodesic", config=series)
-    assert max(turn_strengths(even, series).values()) == pytest.approx(level, rel=1e-10)
-    assert found.step_frac == pytest.approx({"safe": 0.838133, "min": 0.758132}[rule], abs=1e-5)
+    assert losses(turned(path.tensors(at), series, weights)) == pytest.approx(wanted, abs=1e-4)
+    # The published c Q levels to first order: two per cent remain.
+    assert 1.01 < max(turn_strengths(path.tensors(at), series).values()) / level < 1.02
+    assert relative_step(path, at) == pytest.approx({"safe_scale": 0.838133, "min_scale": 0.758132}[label], abs=1e-5)
+    assert at == pytest.approx({"safe_scale": 0.828957, "min_scale": 0.746591}[label], abs=1e-6)
+    assert f"at t = {at:.6g}, {relative_step(path, at):.4g} of the way" in level_told(path)
+
+
+def test_the_report_of_a_folder_tells_its_trap_and_that_nobody_knows_without_a_record(
+    toy: Path, tmp_path: Path, series: dict[str, Any]
+) -> None:
+    (unknown,) = complaints(toy / "oft-b32", None)
+    assert unknown.startswith("whether use_cayley_neumann=True is what the adapter was trained with cannot be told")
+    recorded = marks_to_record(toy / "oft-b32")["turn_marks"]
+    tensors = load_file(toy / "oft-b32" / "adapter_model.safetensors")
+    defects = [defect for one in orthogonality(tensors, series).values() for defect in one.defects]
+    assert sum(defects) / len(defects) == pytest.approx(0.006887, abs=5e-7)
+    assert max(defects) == pytest.approx(0.03187, abs=5e-6)
+    assert complaints(toy / "oft-b32", recorded) == ()  # a defect is told from 0.05 on
+    shutil.copy(toy / "oft-b32" / "adapter_model.safetensors", tmp_path)
+    (tmp_path / "adapter_config.json").write_text(json.dumps(series | {"use_cayley_neumann": False}), encoding="utf-8")
+    (told,) = complaints(tmp_path, recorded)
+    assert told.startswith("the adapter turns against its record (cosine -1.00)")
+    with pytest.raises(DamagedCheckpoint):
+        require_direction(tmp_path, recorded)
 
 
 @pytest.mark.parametrize(("path", "clock"), [("generator_a", "linear"), ("generator_sqrt_a", "sqrt")])

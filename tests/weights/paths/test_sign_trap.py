@@ -28,6 +28,10 @@ from holdfast.weights.update import Update
 
 EXACT: dict[str, Any] = {"peft_type": "OFT", "use_cayley_neumann": False, "num_cayley_neumann_terms": 5}
 SERIES: dict[str, Any] = EXACT | {"use_cayley_neumann": True}
+REPAIR = (
+    ", or negate every oft_R tensor as well, which is the repair: the adapter is exactly orthogonal then (repaired in "
+    "holdfast.weights.paths.sign_trap)"
+)
 
 
 def adapter(scale: float = 0.05, seed: int = 0, layers: int = 3) -> dict[str, Tensor]:
@@ -69,8 +73,8 @@ def test_either_flip_is_told_from_the_record(trained: dict[str, Any], loaded: di
     was, now = trained["use_cayley_neumann"], loaded["use_cayley_neumann"]
     assert found.sentence == (
         f"the adapter turns against its record (cosine {found.cosine:.2f}): use_cayley_neumann={now} in its "
-        f"configuration inverts what was trained with {was}; set it back to {was}, unless the tensors themselves were "
-        "negated"
+        f"configuration inverts what was trained with {was}, unless the tensors themselves were negated; set it back "
+        f"to {was}{REPAIR if was else ''}"
     )
     assert sign_trap(flipped(tensors), loaded, recorded).answer == "as recorded"
     assert sign_trap(flipped(tensors), trained, recorded).answer == "reversed"

@@ -14,8 +14,7 @@ from small import bits, same_bits
 from holdfast.core.errors import NotMeasurable
 from holdfast.methods.adalora import AdaLora
 from holdfast.testing.laws import small_model
-from holdfast.weights.adapter import WEIGHTS
-from holdfast.weights.moving import CONFIG
+from holdfast.weights.moving import CONFIG, WEIGHTS
 from holdfast.weights.paths.starts import Start, starts_of, with_kept
 
 Make = Callable[..., Any]

@@ -95,7 +95,7 @@ class KeepGain:
 
     def pick(self, curve: Curve) -> int:
         smoothed = curve.gain.mixed(three_point_rows([each.t for each in curve.candidates]))
-        # Beyond a shoulder the smoothing line rises above all that was measured. The base gains 0: the best is not less.
+        # Beyond a shoulder the smoothing line rises above all that was measured. The base gains 0, the best no less.
         most = min(float(smoothed.values.max()), float(curve.gain.values.max()))
         enough = self.share * most - smoothed.slack
         keeping = [i for i in curve.by_step if smoothed.values[i] >= enough]

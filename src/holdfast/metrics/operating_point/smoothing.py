@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-
 WIDEST: Final = 0.25
 """How far three points may reach in t to be smoothed over: two steps of a grid of eleven points, and a little."""
 
@@ -18,8 +17,8 @@ def three_point_rows(places: Iterable[float]) -> Float[np.ndarray, "points point
 
     On an even grid this is the mean of three points. The last point has neighbours on one side only and gets the end of
     the line, weights -1/6, 2/6, 5/6: a mean would pull it back on a curve that still rises. The base stays as it is,
-    since its gain is known to be 0, and so does a point whose neighbours are farther off than `WIDEST`: a line over half
-    the way cuts off the shoulder that is looked for. Two points alone stay as they are.
+    since its gain is known to be 0, and so does a point whose neighbours are farther off than `WIDEST`: a line over
+    half the way cuts off the shoulder that is looked for. Two points alone stay as they are.
 
     Args:
         places: Where the points lie, ascending.

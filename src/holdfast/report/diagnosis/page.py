@@ -7,6 +7,7 @@ from typing import Any
 
 from holdfast.core.diagnosis import Diagnosis
 from holdfast.report.diagnosis.activations import MOST_SITES, listened
+from holdfast.report.diagnosis.caveats import caveats
 from holdfast.report.diagnosis.charts import activation_chart, one_profile, small_multiples
 from holdfast.report.diagnosis.findings import Findings
 from holdfast.report.diagnosis.heat import HeatMap, heat_map
@@ -32,6 +33,7 @@ def _facts(diagnosis: Diagnosis) -> dict[str, Any]:
         "diagnosis": diagnosis,
         "title": headline(diagnosis),
         "verdict": verdict_of(diagnosis),
+        "caveats": caveats(diagnosis),
         "setup": _setup(findings),
         "heat": heat,
         "headings": {} if heat is None else _switch(heat),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast.core.diagnosis import Diagnosis
 from holdfast.report.diagnosis.by_module import LEGEND, short_table
+from holdfast.report.diagnosis.caveats import caveats
 from holdfast.report.diagnosis.findings import Findings
 from holdfast.report.diagnosis.verdict import headline, verdict_of
 from holdfast.report.short import itemised, markdown
@@ -21,6 +22,7 @@ def diagnosis_summary(diagnosis: Diagnosis) -> str:
         f"# {headline(diagnosis)}",
         itemised(verdict_of(diagnosis)),
         *([] if table is None else ["## By module", markdown(table), LEGEND]),
+        *(["## Read with care", itemised(found)] if (found := caveats(diagnosis)) else []),
         "## Measured on",
         itemised(measured),
     ]

@@ -21,6 +21,7 @@ def _caveats(view: Rewound) -> Iterator[str]:
     found = view.found
     if found.too_few:
         yield sentence(found.too_few)
+    yield from map(sentence, found.notes)
     split = found.walk.points[0].scores.split
     if split != "validation":
         yield f"The point was chosen on {split} items: what is said of them says little of items that nobody looked at."

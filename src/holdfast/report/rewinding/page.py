@@ -20,6 +20,9 @@ MEANINGS = {
     "dense": "the straight line between base and checkpoint in the weights",
     "cayley_sqrt": "rotations whose generator is scaled by the square root of t",
     "geodesic": "rotations whose angles are scaled by t",
+    "safe_scale": "strong layers weakened first, down to the mean of the first five; below that all are scaled alike",
+    "min_scale": "strong layers weakened first, down to the weakest; below that all are scaled alike",
+    "drift": "modules that drift most on general prompts weakened first, until all drift alike",
     "training trajectory": "the checkpoints that training saved: what stopping early would have given",
 }
 

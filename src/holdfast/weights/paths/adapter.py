@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from holdfast.core.errors import NotMeasurable
-from holdfast.weights.adapter import WEIGHTS
+from holdfast.weights.borrowed import Borrowed, borrowed
+from holdfast.weights.moving import WEIGHTS
 from holdfast.weights.path import Bring
-from holdfast.weights.paths.borrowed import Borrowed, borrowed
 from holdfast.weights.paths.folders import copy_beside, new_folder
 from holdfast.weights.quiet import quiet
 from holdfast.weights.shards import Shards

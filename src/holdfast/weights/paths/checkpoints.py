@@ -15,9 +15,9 @@ from torch import nn
 
 from holdfast.core.errors import NotMeasurable
 from holdfast.weights.adapter import is_adapter
+from holdfast.weights.borrowed import borrowed
 from holdfast.weights.loading import checkpoint_on
 from holdfast.weights.path import Bring, one_at_a_time
-from holdfast.weights.paths.borrowed import borrowed
 from holdfast.weights.paths.dense import FolderLine
 from holdfast.weights.update import Update
 

@@ -98,13 +98,7 @@ def sign_trap(tensors: Mapping[str, Tensor], config: Mapping[str, Any], recorded
         return Verdict("not told", _without_record(tensors, config))
     cosine, flag = alike(recorded, turn_marks(tensors, config)), bool(config["use_cayley_neumann"])
     if cosine <= OPPOSED:
-        return Verdict(
-            "reversed",
-            f"the adapter turns against its record (cosine {cosine:.2f}): use_cayley_neumann={flag} in its "
-            f"configuration inverts what was trained with {not flag}; set it back to {not flag}, unless the tensors "
-            "themselves were negated",
-            cosine,
-        )
+        return Verdict("reversed", _reversed(cosine, flag), cosine)
     if cosine < ALIKE:
         return Verdict(
             "another change",
@@ -159,6 +153,18 @@ def repaired(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> tuple[
             "series that it was trained with is no rotation; train it again with use_cayley_neumann=False"
         )
     return flipped(tensors), {**config, "use_cayley_neumann": False}
+
+
+def _reversed(cosine: float, flag: bool) -> str:
+    repair = (
+        ", or negate every oft_R tensor as well, which is the repair: the adapter is exactly orthogonal then (repaired "
+        "in holdfast.weights.paths.sign_trap)"
+    )
+    return (
+        f"the adapter turns against its record (cosine {cosine:.2f}): use_cayley_neumann={flag} in its configuration "
+        f"inverts what was trained with {not flag}, unless the tensors themselves were negated; set it back to "
+        f"{not flag}{'' if flag else repair}"
+    )
 
 
 def _without_record(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:

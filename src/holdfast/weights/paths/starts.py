@@ -18,9 +18,9 @@ from peft import PeftConfig, PeftType, get_peft_model, get_peft_model_state_dict
 from torch import Tensor, nn
 
 from holdfast.core.errors import IncompatibleUpdate
+from holdfast.weights.bare import PREFIX, base_name, given_back
 from holdfast.weights.moving import configuration
 from holdfast.weights.paths.adapter import stored_tensors
-from holdfast.weights.paths.borrowed import PREFIX, base_name, given_back
 from holdfast.weights.paths.refusals import require_base_intact, tuner_of
 from holdfast.weights.quiet import quiet
 
