@@ -111,11 +111,12 @@ def test_nothing_is_written_where_the_base_itself_is_best(
 ) -> None:
     said = run(
         adapters["lora"], "--learn", "cant", "--keep", "recall", "--limit", 24, "--budget", 3, "--output_dir",
-        tmp_path / "out", "--json",
+        tmp_path / "out", "--json", "--skip_decided",
     )  # fmt: skip
     start = said.index("{")
     found = json.loads(said[start : said.rindex("}") + 1])
     assert (found["t"], found["verdict"]) == (0.0, "this update does not help")
+    assert set(found["walk"]["skipped"]) == {"cant", "recall"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {REPORT}
 
 

@@ -21,8 +21,9 @@ from holdfast.tasks.chronicle import Chronicle
 from holdfast.tasks.recall import Recall
 from holdfast.weights.adapter import read_adapter
 from holdfast.weights.path import DenseLine
-from holdfast.weights.paths.catalogue import default_path
+from holdfast.weights.paths.catalogue import default_path, path_of
 from holdfast.weights.paths.checkpoints import CheckpointPath
+from holdfast.weights.paths.levelled import Levelled
 
 
 def rising(t: float) -> float:
@@ -228,3 +229,12 @@ def test_saved_checkpoints_are_asked_where_they_are(miniature: Base, adapter: Pa
     found = walk(path, asking, Search(budget=11))
     assert [point.t for point in found.points] == [0, 0.25, 1]
     assert [point.step_frac for point in found.points] == pytest.approx([0, 1, 1])
+    assert [point.training_step for point in found.points] == [None, 5, 20]
+
+
+def test_where_layers_are_level_is_looked_at_first(miniature: Base, adapter: Path) -> None:
+    path = path_of(adapter, miniature.model, "min_scale")
+    assert isinstance(path, Levelled)
+    asking = Questions(miniature, {"recall": Recall()}, {}, limit=4)
+    found = walk(path, asking, Search(first=(0.5,), budget=4))
+    assert path.levelling.level_t in [point.t for point in found.points]

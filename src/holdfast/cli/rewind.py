@@ -66,6 +66,12 @@ def rewind(
     split: Annotated[str, typer.Option("--split", help="Items that choose: train, validation or test.")] = "validation",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most items of a task.")] = None,
     budget: Annotated[int, typer.Option("--budget", min=2, help="Most points of a path that are scored.")] = 11,
+    skip_decided: Annotated[
+        bool,
+        typer.Option(
+            "--skip_decided", help="Do not ask what the points around have decided; a sample is asked all the same."
+        ),
+    ] = False,
     test: Annotated[
         bool, typer.Option("--test", help="Score base, chosen point and end on test items too, after the choice.")
     ] = False,
@@ -117,9 +123,10 @@ def rewind(
         for note in notes:
             console.print(f"Mind: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         return
+    from holdfast.measure.skipping import Skipping
     from holdfast.measure.walking import Search
 
-    search = Search(rule=asked_rule, budget=budget)
+    search = Search(rule=asked_rule, budget=budget, skipping=Skipping() if skip_decided else None)
     names, items = (learn or [], keep or []), (split, limit)
     found = _searched(opened, tuned, ways, refused, notes, names, search, items, test=test)
     if found.t > 0:

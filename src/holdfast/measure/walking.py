@@ -23,6 +23,7 @@ from holdfast.metrics.operating_point.utility import best
 from holdfast.models.base import Base
 from holdfast.weights.path import Bring, Walkable
 from holdfast.weights.paths.checkpoints import CheckpointPath
+from holdfast.weights.paths.levelled import Levelled
 from holdfast.weights.paths.step import steps_along
 
 COARSE = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -142,7 +143,8 @@ def walk(
     search = search or Search()
     book = Gradebook((*questions.learn, *questions.keep), questions.split, search.skipping, known)
     steps: dict[float, float] = {}
-    ask = sorted({0.0, 1.0, *(path.points if isinstance(path, CheckpointPath) else search.first)})
+    trained = path.steps if isinstance(path, CheckpointPath) else {}
+    ask = sorted({0.0, 1.0, *_first(path, search)})
     asked = 0
     whole = False
     while True:
@@ -152,7 +154,9 @@ def walk(
         if new := [t for t in ask if t not in steps]:
             with steps_along(path) as step:
                 steps |= {t: step(t) if t else 0.0 for t in new}
-        points = tuple(WalkPoint(t=t, step_frac=steps[t], scores=book.at(t)) for t in sorted(steps))
+        points = tuple(
+            WalkPoint(t=t, step_frac=steps[t], scores=book.at(t), training_step=trained.get(t)) for t in sorted(steps)
+        )
         further = None if isinstance(path, CheckpointPath) else _further(points, questions, search)
         whole = further is None
         ask = _unasked(points, questions, search, book) if further is None else [further]
@@ -163,6 +167,13 @@ def walk(
 def comparable(points: Iterable[WalkPoint], questions: Questions) -> list[Candidate]:
     """The points of a walk among which one can be chosen: those no farther from the base than the end."""
     return [questions.candidate(point) for point in points if point.step_frac <= 1 + STEP_SLACK]
+
+
+def _first(path: Walkable, search: Search) -> tuple[float, ...]:
+    """Where a search looks first: at all saved checkpoints, and where layers are level if they are on this path."""
+    if isinstance(path, CheckpointPath):
+        return path.points
+    return (*search.first, path.levelling.level_t) if isinstance(path, Levelled) else search.first
 
 
 def _asking(path: Walkable, questions: Questions, bring: Bring, tick: Tick) -> Ask:

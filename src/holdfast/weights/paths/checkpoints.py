@@ -56,6 +56,11 @@ class CheckpointPath:
         """All points of the path, from 0 for the base to 1."""
         return 0.0, *self._steps
 
+    @property
+    def steps(self) -> Mapping[float, int]:
+        """The optimizer step of each saved point."""
+        return self._steps
+
     def nearest(self, t: float) -> float:
         """The point closest to ``t``; the earlier of two."""
         return min(self.points, key=lambda point: abs(point - t))
