@@ -129,5 +129,6 @@ def published(diagnosis: Diagnosis, folder: Path, *, as_json: bool) -> None:
     console = Console()
     console.print(terminal_summary(diagnosis))
     for caveat in caveats(diagnosis):
-        console.print(f"\nMind: {caveat[:1].lower()}{caveat[1:]}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        said = f"\nMind: {caveat[:1].lower()}{caveat[1:]}"
+        console.print(said, style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(f"\n[bold]{page}[/bold]", highlight=False, soft_wrap=True)
