@@ -1,6 +1,7 @@
 """A method in your own TRL trainer, and what the model gains and forgets on the way to what it learned."""
 
 from datasets import Dataset
+from transformers import set_seed
 from trl import SFTConfig, SFTTrainer
 
 from holdfast.measure.evaluate import evaluate
@@ -12,6 +13,7 @@ from holdfast.tasks.suites import GENERAL
 from holdfast.train import callback
 from holdfast.weights.path import DenseLine
 
+set_seed(0)  # where the adapter starts
 base, task = open_base("miniature"), Diagnosis()
 tuned = Lora(r=8).attach(base.model)
 rows = Dataset.from_list([{"prompt": e.prompt, "completion": e.answer} for e in task.examples("train", 2400)])
