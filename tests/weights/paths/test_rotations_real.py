@@ -34,19 +34,6 @@ DOWN = "model.layers.18.mlp.down_proj.weight"
 
 
 @pytest.fixture(scope="module")
-def toy(real: Path) -> Path:
-    folder = real / "reference" / "geometry-toy"
-    if not folder.is_dir():
-        pytest.skip(f"there is no {folder}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def independent(toy: Path) -> dict[str, Any]:
-    return json.loads((toy / "independent.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
 def series(toy: Path) -> dict[str, Any]:
     return json.loads((toy / "oft-b32" / "adapter_config.json").read_text(encoding="utf-8"))
 
