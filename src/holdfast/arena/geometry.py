@@ -115,7 +115,8 @@ def geometry_of(
             found.append(_measured(each, evidence, diagnosis))
         except NotMeasurable as reason:
             # An update without a matrix, such as one of norms alone, and tuners that change no weight.
-            left_out.append(LeftOut(family=each.family, seed=each.run.seed, step=each.step, reason=str(reason)))
+            why = str(reason).replace(str(each.folder), "it")
+            left_out.append(LeftOut(family=each.family, seed=each.run.seed, step=each.step, reason=why))
     tick(len(stored), len(stored))
     return Foretelling(
         base=evidence.base,
