@@ -77,7 +77,7 @@ def rewind(
     ] = False,
     dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
     trust_remote_code: Annotated[bool, typer.Option("--trust_remote_code", help="Run code of the model.")] = False,
-    allow_pickle: Annotated[bool, typer.Option("--allow_pickle", help="Open weights stored as pickles.")] = False,
+    allow_pickle: Annotated[bool, typer.Option("--allow_pickle", help="Open a base stored as pickles.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Find the point between a base and a checkpoint that keeps the gain and returns what was lost, and write it.

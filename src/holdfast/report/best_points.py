@@ -40,11 +40,10 @@ def best_points(
     there = [entrant for entrant in rewound.entrants if entrant.label in labels]
     drawn = resample(_paired(evidence, complete, there, headline), count)
     ranked = [entrant.label for entrant in there if entrant.standing in RANKED]
-    frontier = frontier_shares(only(drawn, ranked), corner_of(evidence, headline))
+    standings = frontier_shares(only(drawn, ranked), corner_of(evidence, headline))
+    frontier = {label for label in ranked if standings.of[label].on_frontier}
     return {
-        entrant.label: _result(
-            entrant, drawn, frontier.of[entrant.label].on_frontier if entrant.label in ranked else False, level
-        )
+        entrant.label: _result(entrant, drawn, entrant.label in frontier, level)
         for entrant in there
         if any(run.rewound for run in entrant.runs)
     }
