@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import geometry, rewinding, scoring, training_step
+from benchmarks import geometry, isolation_refresh, isolation_step, rewinding, scoring, training_step
 from benchmarks.harness import conditions
 
 ALL = {
@@ -12,6 +12,8 @@ ALL = {
     "scoring": scoring.run,
     "geometry": geometry.run,
     "rewinding": rewinding.run,
+    "isolation_step": isolation_step.run,
+    "isolation_refresh": isolation_refresh.run,
 }
 
 

@@ -61,3 +61,13 @@ def same_bits(one: Bits, other: Bits) -> bool:
     return list(one) == list(other) and all(
         one[name][:2] == other[name][:2] and torch.equal(one[name][2], other[name][2]) for name in one
     )
+
+
+def batch(seed: int, rows: int = 3, width: int = 9, prompt: int = 3) -> dict[str, Tensor]:
+    """A batch of random tokens with a prompt, padded on the right: each row is one token shorter than the last."""
+    draw = torch.Generator().manual_seed(seed)
+    inputs = torch.randint(3, 128, (rows, width), generator=draw)
+    present = torch.arange(width) < (width - torch.arange(rows))[:, None]
+    labels = inputs.masked_fill(~present, -100)
+    labels[:, :prompt] = -100
+    return {"input_ids": inputs.masked_fill(~present, 0), "attention_mask": present.long(), "labels": labels}

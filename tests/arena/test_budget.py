@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel, Qwe
 from holdfast.arena.budget import Settled, budget_of, settle
 from holdfast.core import registry
 from holdfast.core.errors import RecipeError
+from holdfast.methods.full import Full
 from holdfast.methods.lora import Lora
 from holdfast.methods.oft import Oft
 from holdfast.methods.peft_tuner import PeftTuner
@@ -104,6 +105,7 @@ def test_a_budget_can_be_a_number_or_a_method() -> None:
     assert budget_of(12_345, catalogue(), bench()) == 12_345
     assert budget_of("12_345", catalogue(), bench()) == 12_345
     assert budget_of("lora-r8", catalogue(), bench()) == 17_408
+    assert budget_of("full", catalogue(), bench()) == Full().parameters(bench())
     assert budget_of("oft-b32", catalogue(), bench()) == Oft(block_size=32).parameters(bench())
 
 

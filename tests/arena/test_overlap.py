@@ -25,5 +25,5 @@ def test_another_answer_to_the_same_question_is_no_overlap() -> None:
 def test_overlap_is_refused_with_counts_and_an_example() -> None:
     overlap = overlap_of(TRAINING, {"keep": [Example("k", "Go on", " no")], "learn": [Example("l", "go on!", "no")]})
     with pytest.raises(RecipeError, match=r"1 of its training examples.*1 in 'keep', 1 in 'learn'.*'Go on no'"):
-        check_overlap(overlap, drop=False)
-    check_overlap(overlap, drop=True)
+        check_overlap({"target": overlap}, drop=False)
+    check_overlap({"target": overlap}, drop=True)

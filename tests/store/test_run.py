@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.errors import DamagedCheckpoint, HoldfastError
+from holdfast.core.isolation import IsolationCourse
 from holdfast.core.record import Record
 from holdfast.core.scores import PointScores, TaskScores
 from holdfast.store.run import RunFolder, locked, read_json, read_scores, write_scores
@@ -55,6 +56,27 @@ def test_what_is_not_there_yet_is_nothing(run: RunFolder) -> None:
     assert run.memory() is None
     assert run.failure() is None
     assert run.scores("final", "test") is None
+    assert run.isolation() is None
+
+
+def test_the_course_of_an_isolation_is_read_as_it_was_written(run: RunFolder) -> None:
+    course = IsolationCourse(
+        method="epi",
+        eligible=10,
+        params=20,
+        examined=10,
+        refreshes=(),
+        jaccard=(),
+        chance_jaccard=None,
+        ages_steps=(),
+        shares=(),
+        extra_bytes=5,
+    )
+    run.write_isolation(course)
+    assert run.isolation() == course
+    (run.path / "isolation.json").write_text("{}")
+    with pytest.raises(DamagedCheckpoint, match="does not hold the course of an isolation"):
+        run.isolation()
 
 
 def test_scores_of_another_split_are_not_taken(run: RunFolder) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from holdfast.core.task import Example
 from holdfast.models.base import Base, open_base
 from holdfast.store.run import RunFolder
 from holdfast.tasks.cant import Cant
+from holdfast.tasks.recall import Recall
 from holdfast.train.engine import train
 from holdfast.weights.contracts import Method
 
@@ -27,16 +28,30 @@ def examples() -> list[Example]:
     return list(Cant().examples("train", 96))
 
 
+@pytest.fixture(scope="session")
+def known() -> list[Example]:
+    """Examples of what the miniature already knows."""
+    return list(Recall().examples("train", 12))
+
+
 @pytest.fixture
 def run(miniature: Base, examples: list[Example], tmp_path: Path) -> Callable[..., RunFolder]:
     """Train a method for a few steps into a folder of its own."""
 
-    def runner(method: Method, name: str = "run", tick: Any = None, **options: Any) -> RunFolder:
+    def runner(
+        method: Method,
+        name: str = "run",
+        tick: Any = None,
+        tasks: Sequence[str] = (),
+        source: Sequence[Example] = (),
+        **options: Any,
+    ) -> RunFolder:
         given = {"method": method.spec(), "max_steps": 8, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
         recipe = TrainRecipe(**{**given, **options})
         folder = RunFolder(tmp_path / name)
         folder.open(recipe.model_dump(mode="json"))
-        train(miniature, method, examples, recipe, folder, tick or (lambda step, steps, loss: None))
+        silent = tick or (lambda step, steps, loss: None)
+        train(miniature, method, examples, recipe, folder, silent, tasks=tasks, source=source)
         return folder
 
     return runner

@@ -4,14 +4,58 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
 
 from holdfast.core.recipe import TrainingOptions
 from holdfast.core.task import Example
 from holdfast.methods.full import Full
 from holdfast.methods.lora import Lora
+from holdfast.methods.on_top import OnTop, OnTopAttachment
 from holdfast.models.base import Base
 from holdfast.models.identity import identity_of
-from holdfast.train.cost import step_seconds
+from holdfast.train.cost import ROUNDS, STEPS, step_seconds
+from holdfast.weights.material import Material
+
+
+class Noting(OnTopAttachment):
+    """Writes down what is called."""
+
+    calls: ClassVar[list[str]] = []
+
+    def prepare(self, material: Material) -> None:
+        assert len(list(material.source)) == len(material.target) == 1
+        Noting.calls.append("prepare")
+
+    def before_training(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        Noting.calls.append("before_training")
+
+    def pull(self) -> torch.Tensor:
+        Noting.calls.append("pull")
+        return sum(tensor.square().sum() for tensor in self.trainable().values())  # type: ignore[return-value]
+
+    def after_step(self, step: int, steps: int) -> None:
+        Noting.calls.append("after_step")
+
+
+@dataclass(frozen=True)
+class Notes(OnTop):
+    """A method that is watched."""
+
+    name: ClassVar[str] = "notes"
+
+    def attach(self, model: nn.Module) -> Noting:
+        return Noting(self.inner.attach(model))
+
+
+def test_what_a_method_does_in_a_step_is_timed_with_it(miniature: Base, examples: list[Example]) -> None:
+    Noting.calls.clear()
+    step_seconds(miniature, {"notes": Notes(on="lora(r=2)")}, examples, TrainingOptions(per_device_train_batch_size=2))
+    assert Noting.calls == (["prepare", "before_training"] + ["pull", "after_step"] * (STEPS + 1)) * ROUNDS
+
 
 BALLAST_BYTES = 128 * 2**20
 

@@ -26,6 +26,7 @@ class Spy(Hookless):
     def __init__(self, inner: Any = None) -> None:
         self.inner = inner
         self.calls: list[tuple[str, int, int, bool]] = []
+        self.shown: list[tuple[type, int, bool]] = []
 
     def trainable(self) -> dict[str, nn.Parameter]:
         return dict(self.inner.trainable())
@@ -33,6 +34,11 @@ class Spy(Hookless):
     def _note(self, name: str, step: int, steps: int) -> None:
         gradients = [tensor.grad is not None for tensor in self.trainable().values()]
         self.calls.append((name, step, steps, all(gradients)))
+
+    def before_training(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        moved = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
+        inside = getattr(optimizer, "optimizer", optimizer)
+        self.shown.append((type(inside), steps, moved == {id(tensor) for tensor in self.trainable().values()}))
 
     def before_forward(self, step: int, steps: int) -> None:
         self._note("before_forward", step, steps)
@@ -67,6 +73,10 @@ EXPECTED = [
 ]
 
 
+SHOWN = [(torch.optim.AdamW, 2, True)]
+"""The loop's optimizer, torch's own inside it, which moves the very tensors that are trained."""
+
+
 def test_hooks_are_called_once_a_step_in_trl_also_with_gradient_accumulation(
     miniature: Base, examples: list[Example], tmp_path: Path
 ) -> None:
@@ -84,6 +94,7 @@ def test_hooks_are_called_once_a_step_in_trl_also_with_gradient_accumulation(
         attachment.detach()
         vars(miniature.model).pop("forward", None)
     assert spy.calls == EXPECTED
+    assert spy.shown == SHOWN
 
 
 def test_hooks_are_called_in_the_plain_trainer_of_transformers(
@@ -103,6 +114,7 @@ def test_hooks_are_called_in_the_plain_trainer_of_transformers(
         trainer.train()
         attachment.detach()
     assert spy.calls == EXPECTED
+    assert spy.shown == SHOWN
 
 
 class Pulled(Hookless):

@@ -72,3 +72,39 @@ def test_tokens_are_counted_without_padding(trainer: Any) -> None:
     batch = next(iter(trainer.get_train_dataloader()))
     trainer.compute_loss(trainer.model.train(), dict(batch))
     assert trainer.tokens_seen == int(batch["attention_mask"].sum())
+
+
+def test_batches_of_other_rows_are_tokenised_and_padded_as_training_ones(trainer: Any, examples: list[Example]) -> None:
+    trainer.args.train_sampling_strategy = "sequential"
+    wanted = list(trainer.get_train_dataloader())
+    found = list(trainer.batches_of(trainer.tokenised(training_rows(examples))))
+    assert len(found) == len(wanted) == 12
+    for one, other in zip(found, wanted, strict=True):
+        assert one.keys() == other.keys() == {"input_ids", "attention_mask", "labels"}
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_batches_draw_no_random_numbers_and_the_last_may_be_smaller(trainer: Any, examples: list[Example]) -> None:
+    state = torch.get_rng_state()
+    found = list(trainer.batches_of(trainer.tokenised(training_rows(examples[:11]))))
+    assert [len(batch["input_ids"]) for batch in found] == [8, 3]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_labels_of_other_rows_are_those_of_their_own_form(trainer: Any) -> None:
+    """Texts are learned as a whole and answers alone, whatever the trainer itself learns."""
+    texts = trainer.tokenised(training_rows([Example("a", "", "Once upon a time")]))
+    assert texts["labels"][0] == texts["input_ids"][0]
+    trainer.completion_only_loss = False
+    asked = trainer.tokenised(training_rows([Example("a", "Who was it?", " Freya")]))
+    assert -100 in asked["labels"][0] and asked["labels"][0][-1] != -100
+    assert trainer.completion_only_loss is False
+
+
+def test_rows_are_trained_on_in_the_order_that_is_given(trainer: Any) -> None:
+    rows = trainer.train_dataset["input_ids"]
+    order = [5, 3, 3, 0, 7, 1, 2, 95]
+    trainer.train_in(order)
+    (batch,) = trainer.get_train_dataloader()
+    for at, row, mask in zip(order, batch["input_ids"], batch["attention_mask"], strict=True):
+        assert row[mask.bool()].tolist() == rows[at]

@@ -85,7 +85,7 @@ def settle(method: Method, model: PreTrainedModel, budget: int, tolerance_frac: 
 
 
 def budget_of(asked: str | int, methods: Mapping[str, Method], model: PreTrainedModel) -> int:
-    """The budget in parameters: the number itself, or what a method such as ``lora-r8`` trains on this model.
+    """The budget in parameters: the number itself, or what a method such as ``lora-r8`` or ``full`` trains here.
 
     Args:
         asked: The budget of a recipe.
@@ -98,10 +98,13 @@ def budget_of(asked: str | int, methods: Mapping[str, Method], model: PreTrained
     text = str(asked).replace("_", "")
     if text.isdigit() and int(text) > 0:
         return int(text)
+    whole = methods.get(str(asked))
+    if whole is not None and whole.knob is None:
+        return whole.parameters(model)
     match = BUDGET_OF_METHOD.fullmatch(str(asked))
     method = methods.get(match["method"]) if match else None
     if match is None or method is None or not (method.knob or "").startswith(match["knob"]):
-        raise RecipeError([f"budget: '{asked}' is neither a number of parameters nor a method such as lora-r8"])
+        raise RecipeError([f"budget: '{asked}' is neither a number of parameters nor a method such as lora-r8 or full"])
     return method.with_knob(int(match["value"])).parameters(model)
 
 

@@ -160,4 +160,5 @@ def _run(job: RunJob, folder: RunFolder, plan: Plan) -> SeedRun:
         facts=tuple(folder.facts()),
         rewound=None if job.way_back is None else folder.rewound(),
         no_way_back=None if job.way_back is None else folder.no_way_back(),
+        isolation=folder.isolation(),
     )

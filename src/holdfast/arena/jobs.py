@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from holdfast.models.base import Base, open_base, stamp
 from holdfast.store.files import write_text
 from holdfast.store.run import RunFolder, read_json, write_scores
 from holdfast.train.cost import peak_memory_bytes, step_seconds
+from holdfast.train.data import evenly, in_turns
 from holdfast.train.engine import train
 from holdfast.weights.contracts import Method
 
@@ -37,21 +38,34 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class TrainingItems:
-    """The examples that every method trains on.
+    """The examples that every method trains on, and may draw on.
 
     Attributes:
-        task: The target.
-        limit: Most examples; all where not given.
+        tasks: What is to be learned, by name; as many examples of each.
+        limit: Most examples of each of them; all where not given.
         without: Ids of examples that are left out.
+        known: What stands for what the model already knows, by name.
+        known_limit: Most examples of all of that together.
     """
 
-    task: Task
+    tasks: Mapping[str, Task]
     limit: int | None = None
     without: frozenset[str] = frozenset()
+    known: Mapping[str, Task] = field(default_factory=dict)
+    known_limit: int = 0
 
-    def examples(self) -> list[Example]:
-        """The examples, always the same in the same order; the seed of a run sets the order of training."""
-        return [example for example in self.task.examples("train", self.limit) if example.id not in self.without]
+    def taught(self) -> tuple[list[Example], list[str]]:
+        """The examples and their tasks, always the same in the same order; a run's seed sets the order of training."""
+        return evenly({name: self._of(task, self.limit) for name, task in self.tasks.items()})
+
+    def source(self) -> list[Example]:
+        """Examples of what the model already knows, always the same; tasks take turns until the limit is reached."""
+        # A task with few examples leaves its share to the others.
+        parts = {name: self._of(task, self.known_limit) for name, task in self.known.items()}
+        return in_turns(parts)[: self.known_limit]
+
+    def _of(self, task: Task, limit: int | None) -> list[Example]:
+        return [example for example in task.examples("train", limit) if example.id not in self.without]
 
 
 @dataclass(frozen=True)
@@ -149,8 +163,18 @@ class RunJob:
         reference = copy.deepcopy(base.model) if any(task.ask == "read" for task in self.final.tasks.values()) else None
         if not folder.trained:
             before = peak_memory_bytes()
+            examples, tasks = self.items.taught()
             try:
-                train(base, self.method, self.items.examples(), self.recipe, folder, _steps(notify))
+                train(
+                    base,
+                    self.method,
+                    examples,
+                    self.recipe,
+                    folder,
+                    _steps(notify),
+                    tasks=tasks,
+                    source=self.items.source(),
+                )
             except TrainingDiverged as error:
                 folder.mark_failed(str(error))
                 return
@@ -193,7 +217,7 @@ class CostJob:
         seconds = step_seconds(
             opened(self.options),
             self.methods,
-            self.items.examples(),
+            self.items.taught()[0],
             self.options,
             lambda share: notify("timing", share),
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.core.errors import RecipeError
-from holdfast.core.task import Example, Task
+from holdfast.core.task import Example
 from holdfast.core.text import fingerprint
 
 
@@ -47,31 +47,29 @@ def overlap_of(training: Sequence[Example], evaluated: Mapping[str, Iterable[Exa
     return Overlap(frozenset(met), first, places)
 
 
-def check_overlap(overlap: Overlap, *, drop: bool) -> None:
-    """Refuse a target that leaks into what is evaluated, unless those examples are to be dropped.
+def check_overlap(overlaps: Mapping[str, Overlap], *, drop: bool) -> None:
+    """Refuse a target or a source that leaks into what is evaluated, unless those examples are to be dropped.
+
+    Args:
+        overlaps: What was found, by the option of the recipe that the examples came from.
+        drop: Whether they are to be left out.
 
     Raises:
         RecipeError: If there is overlap and nothing was said about it.
     """
-    if overlap.ids and not drop:
+    faults = []
+    for option, overlap in overlaps.items():
         places = ", ".join(f"{count} in '{task}'" for task, count in overlap.places.items())
-        raise RecipeError(
-            [
-                f"target: {len(overlap.ids)} of its training examples are also evaluated ({places}), "
+        if overlap.ids:
+            faults.append(
+                f"{option}: {len(overlap.ids)} of its training examples are also evaluated ({places}), "
                 f"the first is {overlap.first[:80]!r}; pass --drop_overlap to leave them out of training"
-            ]
-        )
+            )
+    if faults and not drop:
+        raise RecipeError(faults)
 
 
 def text_of(example: Example) -> str:
     """The whole text of an example, reduced to its letters and digits."""
     prompt = example.prompt if isinstance(example.prompt, str) else " ".join(turn["content"] for turn in example.prompt)
     return fingerprint(prompt + example.answer)
-
-
-def evaluated_items(tasks: Mapping[str, Task], limits: Mapping[str, int]) -> dict[str, list[Example]]:
-    """All items that will be asked on validation and test."""
-    return {
-        name: [example for split, limit in limits.items() for example in task.examples(split, limit)]  # type: ignore[arg-type]
-        for name, task in tasks.items()
-    }

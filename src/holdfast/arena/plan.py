@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.arena.budget import Settled, budget_of, settle
@@ -29,8 +29,9 @@ class Contest:
         recipe: What the user asked for.
         methods: Methods by label, in the order of the recipe.
         catalogue: Installed methods by name, with default options.
-        learn: The task to be learned, by name.
+        learn: Tasks to be learned, by name.
         keep: Tasks to be kept, by name.
+        source: What stands for what the model already knows, by name.
     """
 
     recipe: ArenaRecipe
@@ -38,6 +39,7 @@ class Contest:
     catalogue: Mapping[str, Method]
     learn: Mapping[str, Task]
     keep: Mapping[str, Task]
+    source: Mapping[str, Task] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,27 +131,35 @@ def planned(contest: Contest, output: Path) -> Plan:
     asked = {**contest.learn, **contest.keep}
     validation = Exam("validation", recipe.validation_items, asked)
     test = Exam("test", recipe.test_items, asked)
-    (target,) = contest.learn.values()
-    limit = items_needed(recipe)
-    training = target.examples("train", limit)
+    everything = TrainingItems(
+        tasks=contest.learn,
+        limit=items_needed(recipe, len(contest.learn)),
+        known=contest.source,
+        known_limit=recipe.source_items,
+    )
     evaluated = {
         name: [item for exam in (validation, test) for item in task.examples(exam.split, exam.limit)]
         for name, task in asked.items()
     }
-    overlap = overlap_of(training, evaluated)
-    check_overlap(overlap, drop=recipe.drop_overlap)
+    overlaps = {
+        "target": overlap_of(everything.taught()[0], evaluated),
+        "source": overlap_of(everything.source(), evaluated),
+    }
+    check_overlap(overlaps, drop=recipe.drop_overlap)
+    items = replace(everything, without=overlaps["target"].ids | overlaps["source"].ids)
     entrants, reference = _settled(contest)
     return Plan(
         contest=contest,
         output=output,
         entrants=entrants,
         reference=reference,
-        items=TrainingItems(target, limit, overlap.ids),
+        items=items,
         validation=validation,
         test=test,
         origin={
-            "training": _key(example for example in training if example.id not in overlap.ids),
-            "exams": _key(item for items in evaluated.values() for item in items),
+            "training": _key(items.taught()[0]),
+            "exams": _key(item for some in evaluated.values() for item in some),
+            **({"source": _key(items.source())} if contest.source else {}),
         },
     )
 

@@ -20,10 +20,10 @@ def check(
 
     Exits with 2 if it breaks one.
     """
-    from holdfast.cli.resolve import method_of
+    from holdfast.methods.on_top import method_named
     from holdfast.testing.laws import LAWS, broken_laws
 
-    broken = broken_laws(method_of(method))
+    broken = broken_laws(method_named(method))
     if as_json:
         print(json.dumps([asdict(law) for law in broken], indent=2))
     else:

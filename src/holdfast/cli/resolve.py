@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core import registry
 from holdfast.core.errors import HoldfastError, RecipeError, unknown
-from holdfast.core.recipe import ArenaRecipe
-from holdfast.core.spec import parse_spec
+from holdfast.core.recipe import ArenaRecipe, TrainingOptions, TrainRecipe
 from holdfast.core.task import Suite, Task
 from holdfast.metrics.operating_point.rules import rule_of
 from holdfast.tasks.files import FileTask
@@ -20,6 +17,7 @@ from holdfast.tasks.files import FileTask
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".txt")
 
 if TYPE_CHECKING:
+    from holdfast.arena.jobs import TrainingItems
     from holdfast.arena.plan import Contest
     from holdfast.weights.contracts import Method
 
@@ -31,46 +29,101 @@ def contest_of(recipe: ArenaRecipe) -> Contest:
         RecipeError: With every fault of its methods, tasks and data at once.
     """
     from holdfast.arena.plan import Contest
+    from holdfast.methods.on_top import method_named
 
     faults: list[str] = []
-    methods = {text: _tried(partial(method_of, text), faults) for text in recipe.methods}
-    learn = _tried(lambda: tasks_of([recipe.target]), faults)
+    methods = {text: _tried(partial(method_named, text), faults) for text in recipe.methods}
+    learn, source = _taught(recipe, faults)
     keep = _tried(lambda: tasks_of(recipe.retention), faults)
-    for task in [*(learn or {}).values(), *(keep or {}).values()]:
+    for task in [*learn.values(), *(keep or {}).values()]:
         if isinstance(task, FileTask):
             _tried(task.check, faults)
-    if learn and len(learn) != 1:
-        faults.append(f"target: one task is learned at a time, and '{recipe.target}' holds {len(learn)}")
+    faults.extend(_source_faults(methods.values(), recipe))
     if learn and keep and set(learn) & set(keep):
         faults.append(f"retention: {', '.join(set(learn) & set(keep))} is also the target")
     if recipe.rewind_rule is not None:
         _tried(partial(rule_of, recipe.rewind_rule), faults)
     if faults:
-        raise RecipeError(faults)
+        raise RecipeError(list(dict.fromkeys(faults)))
     catalogue = {name: registry.lookup("methods", name)() for name in registry.names("methods")}
-    return Contest(recipe, methods, catalogue, learn, keep)
+    return Contest(recipe, methods, catalogue, learn, keep, source)
 
 
-def method_of(text: str) -> Method:
-    """The method that a spec such as ``oft(block_size=16)`` or ``peft:loha(r=4)`` names.
+def lesson_of(recipe: TrainRecipe) -> tuple[Method, TrainingItems]:
+    """What one training run moves, and what it trains on.
 
     Raises:
-        RecipeError: If there is none of that name, or it has no such option, or a value is not possible.
+        RecipeError: With every fault of its method, tasks and data at once.
     """
-    name, options = parse_spec(text)
-    family, _, tuner = name.partition(":")
-    kind = registry.lookup("methods", family)
-    if tuner:
-        method: Method = kind(tuner=tuner, options=MappingProxyType(options))
-    else:
-        known = [field.name for field in fields(kind)]
-        faults = [f"{name}: {unknown('option', option, known)}" for option in options if option not in known]
-        if faults:
-            raise RecipeError(faults)
-        method = kind(**options)
-    if method.faults():
-        raise RecipeError(method.faults())
-    return method
+    from holdfast.arena.jobs import TrainingItems
+    from holdfast.methods.on_top import method_named
+    from holdfast.train.data import items_needed
+
+    faults: list[str] = []
+    method = _tried(partial(method_named, recipe.method), faults)
+    learn, source = _taught(recipe, faults)
+    faults.extend(_source_faults([method], recipe))
+    if faults:
+        raise RecipeError(faults)
+    limit = items_needed(recipe, len(learn))
+    return method, TrainingItems(learn, limit, known=source, known_limit=recipe.source_items)
+
+
+def learned_tasks(target: str) -> dict[str, Task]:
+    """The tasks that a target names: one, several joined by ``+``, or what a suite says is to be learned.
+
+    Raises:
+        RecipeError: If a name is unknown, given twice, or of a suite that has nothing to be learned.
+    """
+    # A file may have a plus in its name.
+    names = [target] if Path(target.partition("#")[0]).exists() else target.split("+")
+    faults = [f"target: '{name}' is named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    found: dict[str, Task] = {}
+    for name in dict.fromkeys(names):
+        if name in registry.names("suites"):
+            suite: Suite = registry.lookup("suites", name)
+            found.update({task.name: task for task in suite.learn})
+            if not suite.learn:
+                faults.append(f"target: suite '{name}' holds nothing to be learned; name one or more tasks, as a+b")
+        else:
+            found.update(_tried(partial(tasks_of, [name]), faults) or {})
+    if faults:
+        raise RecipeError(faults)
+    return found
+
+
+def _taught(recipe: TrainingOptions, faults: list[str]) -> tuple[dict[str, Task], dict[str, Task]]:
+    """What is to be learned, and what stands for what the model already knows; what is wrong with them is added."""
+    learn: dict[str, Task] = _tried(lambda: learned_tasks(recipe.target), faults) or {}
+    source: dict[str, Task] = _tried(lambda: tasks_of(recipe.source), faults) or {}
+    asked = {name: _tried(partial(getattr, task, "ask"), faults) for name, task in learn.items()}
+    read = [name for name, ask in asked.items() if ask == "read"]
+    graded = [name for name, ask in asked.items() if ask not in {"read", None}]
+    if read and graded:
+        faults.append(
+            f"target: '{read[0]}' is scored in nats and '{graded[0]}' by its share of right answers; their gains have "
+            "no mean, so they cannot be learned together"
+        )
+    if recipe.train_items is not None and recipe.train_items < len(learn):
+        faults.append(
+            f"train_items: {recipe.train_items} cannot be shared by {len(learn)} tasks; give {len(learn)} or more"
+        )
+    for name, task in source.items():
+        if not _tried(partial(task.examples, "train", 1), faults):
+            faults.append(f"source: '{name}' gives no training example")
+    return learn, source
+
+
+def _source_faults(methods: Iterable[Method | None], recipe: TrainingOptions) -> list[str]:
+    from holdfast.weights.contracts import Sourced
+
+    needy = [method.spec() for method in methods if isinstance(method, Sourced) and method.needs_source]
+    return [
+        f"source: {spec} draws on examples of what the model already knows; name tasks, suites or files that hold "
+        "some, such as source: [general]"
+        for spec in needy
+        if not recipe.source
+    ]
 
 
 def tasks_of(names: Sequence[str]) -> dict[str, Task]:

@@ -30,14 +30,12 @@ def train(
         return
     read = read_recipe(TrainRecipe, *recipe_and_overrides(TrainRecipe, context.args))
 
-    from holdfast.arena.jobs import TrainingItems, opened
-    from holdfast.cli.resolve import method_of, tasks_of
+    from holdfast.arena.jobs import opened
+    from holdfast.cli.resolve import lesson_of
     from holdfast.store.run import RunFolder, locked
-    from holdfast.train.data import items_needed
     from holdfast.train.engine import train as run
 
-    method = method_of(read.method)
-    (target,) = tasks_of([read.target]).values()
+    method, items = lesson_of(read)
     folder = RunFolder(output_dir)
     with locked(output_dir):
         folder.open(read.model_dump(mode="json"))
@@ -57,7 +55,8 @@ def train(
             def tick(step: int, steps: int, loss: float | None) -> None:
                 bar.update(line, completed=step, loss="" if loss is None else f"loss {loss:.3f}")
 
-            run(base, method, TrainingItems(target, items_needed(read)).examples(), read, folder, tick)
+            examples, tasks = items.taught()
+            run(base, method, examples, read, folder, tick, tasks=tasks, source=items.source())
         folder.mark_finished()
     for fact in folder.facts():
         shown = fact.reason if fact.value is None else f"{fact.value:g} {fact.unit}".rstrip()

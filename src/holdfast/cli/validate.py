@@ -25,10 +25,16 @@ def validate(context: typer.Context) -> None:
     contest = contest_of(read)
     plan = planned(contest, Path())
     console = Console(highlight=False)
-    for name, task in {**contest.learn, **contest.keep}.items():
-        role = "learn" if name in contest.learn else "keep"
+    roles = {"learn": contest.learn, "keep": contest.keep, "source": contest.source}
+    for role, name, task in ((role, name, task) for role, tasks in roles.items() for name, task in tasks.items()):
         counts = ", ".join(f"{len(task.examples(split))} {split}" for split in ("train", "validation", "test"))
         console.print(f"{role} [bold]{name}[/bold]: {counts}; asked by '{task.ask}'")
+    if len(contest.learn) > 1:
+        examples, _ = plan.items.taught()
+        each = len(examples) // len(contest.learn)
+        console.print(f"{len(contest.learn)} tasks are learned at once: {each} training examples of each, in turns")
+    if contest.source:
+        console.print(f"{len(plan.items.source())} training examples stand for what the model already knows")
     for label, settled in plan.entrants.items():
         gap = (settled.trainable_params - settled.asked_params) / settled.asked_params
         console.print(f"[bold]{label}[/bold]: {settled.trainable_params:,} parameters ({gap:+.1%}, {settled.standing})")

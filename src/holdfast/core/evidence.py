@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import FiniteFloat
 
 from holdfast.core.document import Document, read_document
+from holdfast.core.isolation import IsolationCourse
 from holdfast.core.record import Record
 from holdfast.core.scores import PointScores
 
@@ -64,6 +65,7 @@ class SeedRun(Document):
         failure: Why there are no scores, if there are none.
         rewound: The run at its best point; absent if it was not looked for, or no path leads back.
         no_way_back: Why no path leads back, if none does.
+        isolation: How the choice of held scalars went; absent if the method holds none.
     """
 
     seed: int
@@ -73,6 +75,7 @@ class SeedRun(Document):
     failure: str | None = None
     rewound: RewoundRun | None = None
     no_way_back: str | None = None
+    isolation: IsolationCourse | None = None
 
 
 class RateTry(Document):

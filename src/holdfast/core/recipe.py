@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from holdfast.core.errors import RecipeError, unknown
 from holdfast.core.keys import key_of
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+LATER = frozenset({"source", "source_items"})
+"""Options that have come since recipes were first kept: written only where they are used, so that older keys hold."""
 
 
 class Recipe(BaseModel):
@@ -33,8 +44,12 @@ class TrainingOptions(Recipe):
         dtype: Precision of the base; ``auto`` is bfloat16 on CUDA devices, float32 elsewhere.
         trust_remote_code: Run code that comes with the model.
         allow_pickle: Open weights stored as pickles, which can run code.
-        target: What is to be learned: the name of a task, or a data file.
+        target: What is to be learned: the name of a task, or a data file; several joined by ``+``, or those a suite
+            holds to be learned, are learned at once, as many examples of each.
         train_items: Most training examples used; all where not given.
+        source: Tasks, suites or data files that stand for what the model already knows; methods that look back, such
+            as ewc or replay, draw on their training examples.
+        source_items: Most of those examples, of all of them together.
         max_steps: Optimizer steps.
         per_device_train_batch_size: Examples in a batch.
         gradient_accumulation_steps: Batches an optimizer step.
@@ -60,6 +75,8 @@ class TrainingOptions(Recipe):
     allow_pickle: bool = False
     target: str = "working"
     train_items: int | None = Field(default=None, ge=1)
+    source: tuple[str, ...] = ()
+    source_items: int = Field(default=512, ge=1)
     max_steps: int = Field(default=200, ge=1)
     per_device_train_batch_size: int = Field(default=16, ge=1)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
@@ -77,6 +94,12 @@ class TrainingOptions(Recipe):
     max_eval_rows: int = Field(default=64, ge=1)
     max_eval_tokens: int = Field(default=16_384, ge=1)
     report_to: str = "none"
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        defaults = {name: field.default for name, field in TrainingOptions.model_fields.items()}
+        return {k: v for k, v in written.items() if k not in LATER or getattr(self, k) != defaults[k]}
 
 
 class TrainRecipe(TrainingOptions):
@@ -98,7 +121,8 @@ class ArenaRecipe(TrainingOptions):
 
     Attributes:
         methods: Methods with their options, such as ``lora`` or ``oft(block_size=16)``.
-        budget: Trainable parameters each method is brought to: a number, or a method such as ``lora-r8``.
+        budget: Trainable parameters each method is brought to: a number, or a method such as
+            ``lora-r8`` or ``full``.
         budget_tolerance_frac: Gap up to which a method counts as within the budget.
         retention: What is to be kept: names of suites or tasks, or data files.
         seeds: Seeds of the runs that are reported.

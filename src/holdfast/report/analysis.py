@@ -171,6 +171,7 @@ def _known(entrant: Entrant) -> dict[str, Any]:
         "seeds": len(entrant.runs),
         "served_as": entrant.served_as,
         "moves_base": entrant.moves_base,
+        "isolation": {run.seed: run.isolation for run in entrant.runs if run.isolation is not None},
     }
 
 

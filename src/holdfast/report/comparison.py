@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.core.evidence import Standing
+from holdfast.core.isolation import IsolationCourse
 
 Span = tuple[float, float]
 """Lower and upper end of an interval."""
@@ -167,6 +168,7 @@ class PointResult(_Document):
         reload_difference: Largest difference of logits after saving and loading.
         failure: Why there is no result, if there is none.
         rewound: The same at the best points of its runs, where they were looked for.
+        isolation: Seed -> how the choice of held scalars went, for runs that held some.
     """
 
     name: str
@@ -209,6 +211,7 @@ class PointResult(_Document):
     reload_difference: float | None = None
     failure: str | None = None
     rewound: RewoundResult | None = None
+    isolation: dict[int, IsolationCourse] = {}
 
 
 class Comparison(_Document):

@@ -9,6 +9,7 @@ import yaml
 from holdfast.report.charts import course_chart, tradeoff_chart
 from holdfast.report.comparison import Comparison
 from holdfast.report.heat import heat_of
+from holdfast.report.isolation.section import isolation_section
 from holdfast.report.ledger import ledger_of
 from holdfast.report.offline import embedded, rendered
 from holdfast.report.palette import looks
@@ -37,6 +38,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "failed": [point for point in comparison.points if point.failure is not None],
         "heat": heat_of(comparison),
         "ledger": ledger_of(comparison),
+        "isolation": isolation_section(comparison),
         "scales": scales(comparison),
         "over_seeds": any(point.gain_seed_interval for point in comparison.points),
         "recipe": yaml.safe_dump(comparison.recipe, sort_keys=False, allow_unicode=True, default_flow_style=None),

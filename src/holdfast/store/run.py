@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from holdfast.core.document import read_document
 from holdfast.core.errors import DamagedCheckpoint, HoldfastError
 from holdfast.core.evidence import RewoundRun
+from holdfast.core.isolation import IsolationCourse
 from holdfast.core.record import Record, read_jsonl, to_jsonl
 from holdfast.core.scores import PointScores
 from holdfast.core.task import Split
@@ -31,6 +32,7 @@ FINISHED = "finished.json"
 INITIAL = "initial.safetensors"
 REWOUND = "rewound.json"
 NO_WAY_BACK = "no-way-back.json"
+ISOLATION = "isolation.json"
 
 
 class RunFolder:
@@ -165,6 +167,17 @@ class RunFolder:
         """Why no path leads back, if none does."""
         file = self.path / NO_WAY_BACK
         return str(read_json(file)["reason"]) if file.is_file() else None
+
+    def write_isolation(self, course: IsolationCourse) -> None:
+        """Keep how the choice of held scalars went."""
+        write_text(self.path / ISOLATION, course.model_dump_json() + "\n")
+
+    def isolation(self) -> IsolationCourse | None:
+        """How the choice of held scalars went, if the method holds any."""
+        file = self.path / ISOLATION
+        if not file.is_file():
+            return None
+        return read_document(IsolationCourse, file, "the course of an isolation", "was it changed?")
 
     def mark_finished(self) -> None:
         """Say that nothing is left to do. This is the last file a run writes."""

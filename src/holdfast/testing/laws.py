@@ -19,7 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from holdfast.core.errors import NotMeasurable
 from holdfast.measure.points import Checkpoint
-from holdfast.weights.contracts import Attachment, Method
+from holdfast.weights.contracts import Attachment, Method, Sourced
+from holdfast.weights.material import Batch, Material
 from holdfast.weights.quiet import quiet
 
 TOLERANCE = 2e-5
@@ -230,6 +231,7 @@ def _trained(method: Method, base: PreTrainedModel) -> _Trained:
     base_logits = _logits(base, inputs)
     with _seeded(2):
         attachment = method.attach(base)
+        attachment.prepare(_material(method, base))
         seen = _Trained(method, base, state, inputs, base_logits, attachment, _logits(attachment.model, inputs))
         _train(seen)
     seen.live_logits = _logits(attachment.model, inputs)
@@ -243,6 +245,7 @@ def _train(seen: _Trained) -> None:
     others = {name: tensor for name, tensor in model.named_parameters() if name not in tensors}
     before = {name: tensor.detach().clone() for name, tensor in others.items()}
     optimizer = torch.optim.AdamW(tensors.values(), lr=3 * seen.method.learning_rate + 1e-3)
+    attachment.before_training(optimizer, STEPS)
     model.train()
     for step in range(STEPS):
         attachment.before_forward(step, STEPS)
@@ -255,12 +258,26 @@ def _train(seen: _Trained) -> None:
         if step == STEPS - 1:
             seen.idle_gradients = [name for name, tensor in others.items() if tensor.grad is not None]
         optimizer.zero_grad()
+    attachment.facts()
     model.eval()
     seen.moved = [
         name.removeprefix("base_model.model.").replace(".base_layer.", ".")
         for name, tensor in others.items()
         if not torch.equal(tensor, before[name])
     ]
+
+
+def _material(method: Method, base: PreTrainedModel) -> Material:
+    """A few random batches of something to learn, and of something known where the method cannot do without."""
+    target, source = ([_batch(base, seed + turn) for turn in range(2)] for seed in (11, 21))
+    return Material({"target": target}, source if isinstance(method, Sourced) and method.needs_source else ())
+
+
+def _batch(base: PreTrainedModel, seed: int) -> Batch:
+    drawn = torch.Generator().manual_seed(seed)
+    inputs = torch.randint(3, base.config.vocab_size, (2, 12), generator=drawn).to(base.device)
+    labels = torch.cat([torch.full_like(inputs[:, :4], -100), inputs[:, 4:]], dim=1)  # the first tokens are a prompt
+    return {"input_ids": inputs, "attention_mask": torch.ones_like(inputs), "labels": labels}
 
 
 def _rebuilt(seen: _Trained) -> PreTrainedModel:

@@ -14,7 +14,9 @@ import torch
 from holdfast.core.recipe import TrainingOptions
 from holdfast.core.task import Example
 from holdfast.models.base import Base
+from holdfast.train.hooks import add_gradient
 from holdfast.weights.contracts import Attachment, Method
+from holdfast.weights.material import Material
 from holdfast.weights.quiet import quiet
 
 ROUNDS = 3
@@ -29,7 +31,7 @@ def step_seconds(
     options: TrainingOptions,
     tick: Callable[[float], None] = lambda share: None,
 ) -> dict[str, float]:
-    """Seconds of one optimizer step of each method: forward, backward, AdamW, on the same batch.
+    """Seconds of one optimizer step of each method: forward, backward, its own hooks, AdamW, on the same batch.
 
     The methods take turns, so that whatever else the machine does falls on all of them alike; compare the numbers of
     one call with each other and with nothing else.
@@ -85,9 +87,12 @@ def _batch(base: Base, examples: Sequence[Example], options: TrainingOptions) ->
 
 
 def _timed(attachment: Attachment, batch: dict[str, torch.Tensor]) -> list[float]:
+    # What is looked at before training is not timed, and what it is does not matter for the time of a step.
+    attachment.prepare(Material({"target": [batch]}, [batch]))
     tensors = list(attachment.trainable().values())
     # A rate of zero: the work of a step without its effect.
     optimizer = torch.optim.AdamW(tensors, lr=0.0, weight_decay=0.0, fused=True)
+    attachment.before_training(optimizer, STEPS + 1)
     attachment.model.train()
     seconds = []
     for step in range(STEPS + 1):
@@ -95,8 +100,11 @@ def _timed(attachment: Attachment, batch: dict[str, torch.Tensor]) -> list[float
         started = time.perf_counter()
         attachment.before_forward(step, STEPS + 1)
         attachment.model(**batch).loss.backward()
+        if (penalty := attachment.penalty()) is not None:
+            add_gradient(penalty, attachment)
         attachment.after_backward(step, STEPS + 1)
         optimizer.step()
+        attachment.after_step(step, STEPS + 1)
         optimizer.zero_grad()
         _finish()
         seconds.append(time.perf_counter() - started)

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from datasets import Dataset
+from transformers import PrinterCallback, set_seed
 from trl import SFTConfig
 
-from holdfast.core.errors import BadData
+from holdfast.core.errors import BadData, HoldfastError
 from holdfast.core.recipe import TrainRecipe
 from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.models.base import Base
-from holdfast.store.files import write_tensors, write_text
+from holdfast.store.files import write_tensors
 from holdfast.store.run import RunFolder
-from holdfast.train.data import training_rows
+from holdfast.train.checkpoints import CheckpointCallback, Tick
+from holdfast.train.data import SOURCE, TASK, training_rows
 from holdfast.train.facts import attached_facts, saved_facts, trained_facts
 from holdfast.train.hooks import AttachmentCallback
-from holdfast.train.schedule import log_spaced_steps
-from holdfast.train.trainer import COMPLETE, CompletionTrainer, diverged
+from holdfast.train.looking import Make, look
+from holdfast.train.trainer import COMPLETE, CompletionTrainer
 from holdfast.weights.adapter import count, is_adapter
-from holdfast.weights.contracts import Attachment, Method
+from holdfast.weights.contracts import Attachment, Isolated, Method, Mixing, Staged
 from holdfast.weights.logits import fixed_inputs, logits_on
-from holdfast.weights.paths.complaints import PROVENANCE, marks_to_record
 from holdfast.weights.quiet import quiet
 
 RESUME_EVERY_FRAC = 0.25
 """Share of the steps after which a state to resume from is written."""
-
-Tick = Callable[[int, int, float | None], None]
-"""Told the step, the number of steps and the latest loss."""
 
 
 def train(
@@ -45,6 +42,9 @@ def train(
     recipe: TrainRecipe,
     folder: RunFolder,
     tick: Tick = lambda step, steps, loss: None,
+    *,
+    tasks: Sequence[str] = (),
+    source: Sequence[Example] = (),
 ) -> None:
     """Train a method on a base and leave checkpoints, facts and the mark of a finished training in a folder.
 
@@ -54,10 +54,12 @@ def train(
     Args:
         base: The base; its model is borrowed.
         method: What is to move, and how.
-        examples: Training examples.
+        examples: Training examples of what is to be learned.
         recipe: All other options.
         folder: An opened run folder.
         tick: For progress bars.
+        tasks: The task of every example; the recipe's target where not given.
+        source: Examples of what the model already knows, for methods that draw on them.
 
     Raises:
         TrainingDiverged: If the loss is no longer a number.
@@ -68,6 +70,7 @@ def train(
         return
     if not examples:
         raise BadData(f"target '{recipe.target}' has no training example")
+    tasks = tasks or [recipe.target] * len(examples)
     started = time.perf_counter()
     dtype = base.model.dtype
     inputs = fixed_inputs(base.tokenizer, examples, base.model.device)
@@ -78,18 +81,25 @@ def train(
     try:
         with quiet():
             facts = attached_facts(attachment, base_logits, inputs)
-            trainer = _trainer(base, attachment, examples, recipe, folder, tick, dtype)
+            taught = _taught(method, examples, tasks, source, recipe)
+            trainer = _trainer(base, attachment, taught, recipe, folder, tick, dtype)
             if not len(trainer.train_dataset):
                 raise BadData(
-                    f"target '{recipe.target}': all of its {len(examples)} training examples are longer than "
+                    f"target '{recipe.target}': all of its {len(taught)} training examples are longer than "
                     f"max_length ({recipe.max_length} tokens) before their answers begin; raise max_length"
                 )
+            look(attachment, _by_task(trainer, examples, tasks), _batches(trainer, source))
+            if isinstance(attachment, Staged):
+                trainer.train_in(_ordered(attachment, trainer.train_dataset, recipe))
             trainer.train(resume_from_checkpoint=_last_state(folder.resume))
         live = logits_on(attachment.model, inputs)
         facts += trained_facts(attachment, base.model)
-        facts += _data_facts(trainer, examples, recipe)
+        facts += _data_facts(trainer, taught, recipe)
+        facts += attachment.facts()
         facts.append(Record(subject="run", quantity="trainable_params_at_end", value=count(attachment.model)))
         _keep_initial(attachment, method, folder, recipe.max_steps)
+        if isinstance(attachment, Isolated):
+            folder.write_isolation(attachment.course())
     finally:
         attachment.detach()
         vars(base.model).pop("forward", None)  # TRL's patched forward gives way to the class's own
@@ -106,6 +116,40 @@ def train(
     shutil.rmtree(folder.resume, ignore_errors=True)
 
 
+def _taught(
+    method: Method, examples: Sequence[Example], tasks: Sequence[str], source: Sequence[Example], recipe: TrainRecipe
+) -> Dataset:
+    """The rows to train on, each with its task: the target's, and what the method mixes in."""
+    if not isinstance(method, Mixing):
+        return training_rows(examples, tasks)
+    mixed = method.mixed(examples, source, recipe.seed)
+    task_of = {id(example): task for example, task in zip(examples, tasks, strict=True)}
+    return training_rows(mixed, [task_of.get(id(example), SOURCE) for example in mixed])
+
+
+def _by_task(trainer: CompletionTrainer, examples: Sequence[Example], tasks: Sequence[str]) -> dict[str, Make]:
+    of_task: dict[str, list[Example]] = {}
+    for example, task in zip(examples, tasks, strict=True):
+        of_task.setdefault(task, []).append(example)
+    return {task: _batches(trainer, own) for task, own in of_task.items()}
+
+
+def _batches(trainer: CompletionTrainer, examples: Sequence[Example]) -> Make:
+    """Makes the batches of examples; they are tokenised once, when they are first asked for."""
+    tokenised = cache(lambda: trainer.tokenised(training_rows(examples)))
+    return lambda: trainer.batches_of(tokenised()) if examples else iter(())
+
+
+def _ordered(attachment: Staged, rows: Dataset, recipe: TrainRecipe) -> list[int]:
+    if TASK not in rows.column_names:
+        raise HoldfastError(f"{recipe.method} orders rows by their task, and packed rows have none; set packing: false")
+    wanted = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps * recipe.max_steps
+    order = attachment.order(list(rows[TASK]), wanted, recipe.seed)
+    if len(order) != wanted:
+        raise HoldfastError(f"{recipe.method} was asked for the order of {wanted} rows, and gave {len(order)}")
+    return order
+
+
 def _keep_initial(attachment: Attachment, method: Method, folder: RunFolder, last: int) -> None:
     """Keep where an adapter started: its own way back begins there. A full model starts at the base, which is kept."""
     # What moves the base is stored in another form than it is trained in, and starts at the base in that.
@@ -118,7 +162,7 @@ def _keep_initial(attachment: Attachment, method: Method, folder: RunFolder, las
 def _trainer(
     base: Base,
     attachment: Attachment,
-    examples: Sequence[Example],
+    taught: Dataset,
     recipe: TrainRecipe,
     folder: RunFolder,
     tick: Tick,
@@ -159,42 +203,12 @@ def _trainer(
     trainer = CompletionTrainer(
         attachment,
         args=args,
-        train_dataset=training_rows(examples),
+        train_dataset=taught,
         processing_class=base.tokenizer,
         callbacks=[AttachmentCallback(attachment), CheckpointCallback(base, attachment, recipe, folder, tick)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-class CheckpointCallback(TrainerCallback):
-    """Keeps checkpoints at log-spaced steps, each whole or not at all, and never one with numbers that are none."""
-
-    def __init__(self, base: Base, attachment: Attachment, recipe: TrainRecipe, folder: RunFolder, tick: Tick) -> None:
-        self._base, self._attachment, self._recipe, self._folder, self._tick = base, attachment, recipe, folder, tick
-        self._steps = log_spaced_steps(recipe.max_steps, recipe.checkpoints)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        step = state.global_step
-        logged = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), None)
-        self._tick(step, state.max_steps, logged)
-        if step not in self._steps or self._folder.checkpoint(step).is_dir():
-            return
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in self._attachment.trainable().values()):
-            raise diverged(step, float("nan"), self._recipe.learning_rate)
-        with self._folder.new_checkpoint(step) as folder:
-            self._attachment.save(folder)
-            if (folder / "config.json").is_file():
-                self._base.tokenizer.save_pretrained(folder)
-            provenance = {
-                "base": self._base.name,
-                "base_identity": self._base.identity,
-                "method": self._recipe.method,
-                "recipe": self._recipe.key(),
-                "step": step,
-                **marks_to_record(folder),
-            }
-            write_text(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
 
 
 def _last_state(folder: Path) -> str | None:
@@ -208,7 +222,7 @@ def _last_state(folder: Path) -> str | None:
     return str(max(states)[1]) if states else None
 
 
-def _data_facts(trainer: CompletionTrainer, examples: Sequence[Example], recipe: TrainRecipe) -> list[Record]:
+def _data_facts(trainer: CompletionTrainer, taught: Dataset, recipe: TrainRecipe) -> list[Record]:
     """How many examples were left out because nothing to learn was left of them, and how many reach the limit."""
     if recipe.packing:
         reason = "examples are packed: TRL does not tell which were cut"
@@ -216,6 +230,6 @@ def _data_facts(trainer: CompletionTrainer, examples: Sequence[Example], recipe:
     rows = trainer.train_dataset
     reached = sum(len(ids) >= recipe.max_length for ids in rows["input_ids"])
     return [
-        Record(subject="run", quantity="dropped_items", value=len(examples) - len(rows)),
+        Record(subject="run", quantity="dropped_items", value=len(taught) - len(rows)),
         Record(subject="run", quantity="full_length_items", value=reached),
     ]

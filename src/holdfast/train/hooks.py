@@ -22,7 +22,7 @@ def callback(attachment: Attachment) -> TrainerCallback:
 
 
 class AttachmentCallback(TrainerCallback):
-    """Calls the hooks of an attachment at the right moments of every optimizer step.
+    """Calls the hooks of an attachment at the right moments: before training, and in every optimizer step.
 
     The gradient of the method's penalty is added once a step, after clipping, so that gradient accumulation and
     clipping act on the task's own loss alone.
@@ -30,6 +30,12 @@ class AttachmentCallback(TrainerCallback):
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # A resumed run has its tensors, the attachment's state and the optimizer's own back by now.
+        self._attachment.before_training(kwargs["optimizer"], state.max_steps)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

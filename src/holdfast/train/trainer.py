@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
 from trl import SFTTrainer
 
 from holdfast.core.errors import TrainingDiverged
 from holdfast.store.files import no_space_named
 from holdfast.weights.adapter import load_tensors
 from holdfast.weights.contracts import Attachment
+from holdfast.weights.material import Batch
 
 TENSORS = "trainable.safetensors"
 STATE = "attachment.safetensors"
@@ -25,18 +30,48 @@ COMPLETE = "complete"
 class CompletionTrainer(SFTTrainer):
     """``SFTTrainer`` on an attached method.
 
-    Two things differ. Off CUDA, where TRL scores every position, logits are computed only for positions whose next
+    Three things differ. Off CUDA, where TRL scores every position, logits are computed only for positions whose next
     token is learned; the loss is the same. And what is saved for resuming is the attachment's trainable tensors and
-    its state, so that every method resumes in the same way, whether or not peft could load it for training.
+    its state, so that every method resumes in the same way, whether or not peft could load it for training. And rows
+    may be trained on in a given order.
     """
 
     def __init__(self, attachment: Attachment, **kwargs: Any) -> None:
         self._attachment = attachment
+        self._in_order = False
+        self.train_dataset: Dataset
+        self.completion_only_loss: bool
         super().__init__(model=attachment.model, **kwargs)
         base = getattr(attachment.model, "get_base_model", lambda: attachment.model)()
         takes = inspect.signature(type(base).forward).parameters
         virtual_tokens = getattr(getattr(attachment.model, "active_peft_config", None), "is_prompt_learning", False)
         self._keeps = "logits_to_keep" in takes and not virtual_tokens and self.args.device.type != "cuda"
+
+    def tokenised(self, rows: Dataset) -> Dataset:
+        """Other rows, tokenised, labelled and cut as training ones are; never packed."""
+        learns_completions = self.completion_only_loss
+        self.completion_only_loss = "completion" in rows.column_names
+        try:
+            return self._prepare_dataset(rows, self.processing_class, self.args, False, None, "other")
+        finally:
+            self.completion_only_loss = learns_completions
+
+    def batches_of(self, tokenised: Dataset) -> Iterator[Batch]:
+        """Batches of tokenised rows, in their order, as large and padded as training ones are."""
+        collate, size = replace(self.data_collator, padding_free=False), self.args.per_device_train_batch_size
+        rows = tokenised.select_columns(["input_ids", "labels"])
+        for start in range(0, len(rows), size):
+            batch = collate([rows[at] for at in range(start, min(start + size, len(rows)))])
+            yield {name: tensor.to(self.args.device) for name, tensor in batch.items()}
+
+    def train_in(self, order: Sequence[int]) -> None:
+        """Train on rows in this order, once; an index may come more than once."""
+        self.train_dataset = self.train_dataset.select(order)
+        self._in_order = True
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(dataset) if self._in_order else super()._get_train_sampler(train_dataset)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

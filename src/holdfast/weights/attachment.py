@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
+
+from holdfast.core.record import Record
+from holdfast.weights.material import Material
 
 
 class Hookless:
     """Default hooks: no penalty, no interference. Methods override the ones they need."""
+
+    def prepare(self, material: Material) -> None:
+        """Nothing is looked at before training."""
+
+    def before_training(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        """The optimizer is left alone."""
 
     def penalty(self) -> Tensor | None:
         """No term is added to the loss."""
@@ -29,3 +39,7 @@ class Hookless:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """There is nothing to take up."""
+
+    def facts(self) -> Sequence[Record]:
+        """There is nothing to tell."""
+        return ()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as Folder
 from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
+from holdfast.core.isolation import IsolationCourse
+from holdfast.core.record import Record
+from holdfast.core.task import Example
+from holdfast.weights.material import Material
 from holdfast.weights.path import Path
 from holdfast.weights.update import Update
 
@@ -23,6 +28,22 @@ class Attachment(Protocol):
 
     def trainable(self) -> Mapping[str, nn.Parameter]:
         """The tensors that training moves, by their name in ``model``; no other gets a gradient."""
+        ...
+
+    def prepare(self, material: Material) -> None:
+        """Look at data before training. Called once, right after attaching; a resumed run calls it again.
+
+        It may train and measure the model, and leaves all of its tensors as they were.
+        """
+        ...
+
+    def before_training(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        """Called once before the first step, and again by a resumed run, with the optimizer that will move the tensors.
+
+        The tensors and what ``restore`` gave are in place by then, and the optimizer's own state. Under a Hugging Face
+        trainer it comes in accelerate's wrapper, which knows of accumulation and of the scaler of mixed precision; its
+        ``.optimizer`` is torch's.
+        """
         ...
 
     def penalty(self) -> Tensor | None:
@@ -51,6 +72,10 @@ class Attachment(Protocol):
 
     def initial(self) -> Mapping[str, Tensor]:
         """The trainable tensors as they were right after attaching."""
+        ...
+
+    def facts(self) -> Sequence[Record]:
+        """What the method has to tell of the training that is over, about subject ``run``."""
         ...
 
     def update(self) -> Update:
@@ -124,4 +149,52 @@ class Patterned(Method, Protocol):
 
     def with_one_more(self, kinds: frozenset[str]) -> Method:
         """The method with one rank more in layers of these kinds."""
+        ...
+
+
+@runtime_checkable
+class Sourced(Method, Protocol):
+    """A method that can draw on examples of what the model already knows.
+
+    Attributes:
+        needs_source: Whether it cannot do without them, as it is set.
+    """
+
+    @property
+    def needs_source(self) -> bool: ...
+
+
+@runtime_checkable
+class Mixing(Method, Protocol):
+    """A method that trains on other examples than those of the target alone."""
+
+    def mixed(self, target: Sequence[Example], source: Sequence[Example], seed: int) -> list[Example]:
+        """The examples to train on, made of the target's and of what the model already knows."""
+        ...
+
+
+@runtime_checkable
+class Staged(Attachment, Protocol):
+    """An attachment that wants the tasks of a mixture in an order of its own, known once it is prepared."""
+
+    def order(self, tasks: Sequence[str], rows: int, seed: int) -> list[int]:
+        """Which rows are trained on, in which order.
+
+        Args:
+            tasks: The task of every row of the training set.
+            rows: How many rows training will take: batch size times accumulation times steps.
+            seed: The seed of the run.
+
+        Returns:
+            ``rows`` indices into ``tasks``; an index may come more than once.
+        """
+        ...
+
+
+@runtime_checkable
+class Isolated(Attachment, Protocol):
+    """An attachment that holds some scalars where they are, and can tell which and for how long."""
+
+    def course(self) -> IsolationCourse:
+        """How the choice of held scalars went over the training that is over."""
         ...

@@ -1,0 +1,111 @@
+"""Does evolving isolation beat static, does static beat plain, and does the choice beat a random one?
+
+    python scripts/isolation_study.py runs/isolation --alone runs/isolation-alone
+
+prints Markdown tables of a finished comparison (``results/isolation/recipe.yaml``): what every entrant gained and
+forgot, and paired differences between entrants with 95 % intervals and p-values, Holm's correction within each table.
+``--alone`` is a folder of comparisons in which plain fine-tuning learned one target each: what 1 means in the
+average normalised score.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from holdfast.arena.engine import EVIDENCE
+from holdfast.core.evidence import Entrant, Evidence, read_evidence
+from holdfast.metrics.bootstrap import Contrast, Resamples, paired_interval, resample
+from holdfast.metrics.significance import bootstrap_p, holm
+from holdfast.metrics.tradeoff import FORGETTING, GAIN
+from holdfast.report.benchmarks import failure_of, headline_of, main_benchmarks, task_scores
+
+RATIOS = (0.001, 0.01, 0.05, 0.2)
+QUESTIONS = {
+    "does evolving beat static?": [(f"epi(ratio={p})", f"static(ratio={p})") for p in RATIOS],
+    "does a faster average beat static?": [(f"epi(ratio={p}, beta=0.9)", f"static(ratio={p})") for p in RATIOS],
+    "does static beat plain?": [(f"static(ratio={p})", "full") for p in RATIOS],
+    "does evolving beat plain?": [(f"epi(ratio={p})", "full") for p in RATIOS],
+    "does the choice beat random?": [(f"epi(ratio={p})", f"random_mask(ratio={p})") for p in RATIOS],
+    "does the top beat the bottom?": [(f"epi(ratio={p})", f"bottom_mask(ratio={p})") for p in RATIOS],
+    "does holding at random beat plain?": [(f"random_mask(ratio={p})", "full") for p in RATIOS],
+    "does the interval matter, at 1 %?": [
+        (f"epi(ratio=0.01, interval={every})", "static(ratio=0.01)") for every in (1, 2, 40)
+    ],
+    "does the interval matter, at 20 %?": [
+        (f"epi(ratio=0.2, interval={every})", "static(ratio=0.2)") for every in (1, 2, 40)
+    ],
+}
+
+
+def main() -> None:
+    """Print the tables."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("folder", type=Path, help="folder of the comparison")
+    asked.add_argument("--alone", type=Path, help="folder of comparisons, one a target learned alone")
+    given = asked.parse_args()
+    evidence = read_evidence(given.folder / EVIDENCE)
+    complete = [entrant for entrant in evidence.entrants if failure_of(entrant, evidence) is None]
+    drawn = resample(main_benchmarks(evidence, complete, headline_of(evidence)), int(evidence.recipe["resamples"]))
+    alone = _alone(given.alone) if given.alone else {}
+    print("\n".join(_entrants(evidence, complete, drawn, alone)))
+    labels = {entrant.label for entrant in complete}
+    for question, pairs in QUESTIONS.items():
+        found = [pair for pair in pairs if labels.issuperset(pair)]
+        if found:
+            print("\n".join(_answers(question, found, drawn)))
+
+
+def _alone(folder: Path) -> dict[str, float]:
+    """Score of plain fine-tuning on each target that it learned alone, its mean over seeds."""
+    found = {}
+    for file in sorted(folder.glob(f"*/{EVIDENCE}")):
+        evidence = read_evidence(file)
+        (task,) = evidence.learn
+        (entrant,) = evidence.entrants
+        found[task] = fmean(task_scores(run.test, task).mean for run in entrant.runs if run.test is not None)
+    return found
+
+
+def _entrants(
+    evidence: Evidence, complete: Sequence[Entrant], drawn: Resamples, alone: dict[str, float]
+) -> Iterator[str]:
+    yield "| entrant | rate | gain | forgetting | mean score | normalised |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    base = {task: task_scores(evidence.base_test, task).mean for task in evidence.learn}
+    for entrant in complete:
+        scores = {
+            task: fmean(task_scores(run.test, task).mean for run in entrant.runs if run.test is not None)
+            for task in evidence.learn
+        }
+        spans = []
+        for quantity in (GAIN, FORGETTING):
+            found = paired_interval(drawn, entrant.label, quantity=quantity)
+            spans.append(f"{found.value:.3f} [{found.spread.low:.3f}, {found.spread.high:.3f}]")
+        shares = [(scores[task] - base[task]) / (alone[task] - base[task]) for task in evidence.learn if task in alone]
+        normalised = f"{fmean(shares):.3f}" if len(shares) == len(base) else "not measured"
+        rate = f"{entrant.learning_rate:g}"
+        yield f"| `{entrant.label}` | {rate} | {' | '.join(spans)} | {fmean(scores.values()):.3f} | {normalised} |"
+    yield ""
+
+
+def _answers(question: str, pairs: Sequence[tuple[str, str]], drawn: Resamples) -> Iterator[str]:
+    contrasts: list[tuple[str, str, str, Contrast]] = []
+    raw = []
+    for one, other in pairs:
+        for quantity in (GAIN, FORGETTING):
+            contrasts.append((one, other, quantity, paired_interval(drawn, one, other, quantity)))
+            raw.append(bootstrap_p(drawn.draws(one, quantity) - drawn.draws(other, quantity)))
+    yield f"**{question}**\n"
+    yield "| one | other | of | one minus other | p (Holm) |"
+    yield "|---|---|---|---:|---:|"
+    for (one, other, quantity, found), p in zip(contrasts, holm(raw), strict=True):
+        spread = f"{found.value:+.3f} [{found.spread.low:+.3f}, {found.spread.high:+.3f}]"
+        yield f"| `{one}` | `{other}` | {quantity} | {spread} | {p:.3f} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    main()
