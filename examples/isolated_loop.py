@@ -6,7 +6,7 @@ from holdfast.methods.epi import Epi
 from holdfast.models.base import open_base
 from holdfast.tasks.diagnosis import Diagnosis
 
-STEPS, ROWS = 60, 16
+STEPS, ROWS = 40, 8
 base, examples = open_base("miniature"), Diagnosis().examples("train", STEPS * ROWS)
 model, tokenizer = base.model.train(), base.tokenizer
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)

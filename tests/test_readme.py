@@ -47,6 +47,15 @@ def test_the_example_prints_what_the_readme_says(tmp_path: Path) -> None:
     assert sum(part_way[2:]) > sum(end[2:]), "and more is kept than at the end"
 
 
+def test_the_example_of_a_loop_holds_what_it_says(tmp_path: Path) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, str(ROOT / "examples" / "isolated_loop.py")]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    held, eligible = map(int, re.match(r"(\d+) of (\d+) scalars held", done.stdout).groups())
+    assert held == eligible // 100
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))))
 def test_every_make_target_of_the_readme_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

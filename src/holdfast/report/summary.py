@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holdfast.report.comparison import Comparison
+from holdfast.report.isolation.readings import drifts_of
+from holdfast.report.isolation.verdict import isolation_verdict
 from holdfast.report.table import legend, markdown_table, ordered
 from holdfast.report.verdict import headline, verdict
 from holdfast.report.wording import measured, number
@@ -18,6 +20,7 @@ def summary(comparison: Comparison) -> str:
         markdown_table(comparison).rstrip(),
         legend(comparison),
         *_rewound(comparison),
+        *_section("Held still", isolation_verdict(drifts_of(ordered(comparison)))),
         *_section("Read with care", comparison.notes),
         *_section("Without a result", comparison.failures),
         "## Make it anew",

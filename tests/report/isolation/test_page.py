@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from holdfast.report.analysis import analysed
 from holdfast.report.page import page
+from holdfast.report.summary import summary
 
 
 def own_part(evidence) -> str:
@@ -51,6 +52,13 @@ def test_the_section_says_what_moved_how_it_was_seen_and_shows_all_of_it(own: st
     assert sorted(re.findall(r'<tr data-name="([^"]+)"', section)) == ["epi", "noisy", "random", "static"]
     # Those of which most is to be seen come first.
     assert re.findall(r'<option value="([^"]+)"', section)[-2:] == ["random", "static"]
+
+
+def test_the_summary_says_it_in_short(evidence, small) -> None:
+    text = summary(analysed(evidence))
+    assert "## Held still\n\n- epi drifts: of what it held at step 20" in text
+    assert "- Chose once and never anew: static (at step 20)." in text
+    assert "Held still" not in summary(small)
 
 
 def test_the_switch_has_a_figure_for_everyone_it_names(own: str) -> None:
