@@ -1,6 +1,8 @@
-"""Isolating methods in processes that hold a part of every tensor each: run by a test, told by what it writes.
+"""Isolating methods in processes with parts or copies of the tensors: run by a test, told by what it writes.
 
-Usage: python sharded.py RANK WORLD FOLDER METHOD...
+Usage: python sharded.py RANK WORLD FOLDER parts|copies METHOD...
+
+With parts all processes read the same, as one would; with copies each reads its own.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import sys
 
 import torch
 from processes import joined, shard, whole
+from torch import nn
 
 from holdfast.methods.isolation.method import Isolating
 from holdfast.methods.on_top import method_named
@@ -17,10 +20,14 @@ from holdfast.testing.laws import small_model
 STEPS, STOP = 6, 3
 
 
-def train(method: Isolating, world: int) -> dict[str, dict[str, torch.Tensor]]:
+def train(method: Isolating, way: str, rank: int, world: int) -> dict[str, dict[str, torch.Tensor]]:
     """Train, stop half-way and go on from what was saved; the weights, and what is held in the end."""
     model = small_model().train()
-    shard(model, world)
+    trained: nn.Module = model
+    if way == "parts":
+        shard(model, world)
+    elif world > 1:
+        trained = nn.parallel.DistributedDataParallel(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
     isolation = method.isolate(model, optimizer, steps=STEPS)
     for step in range(STEPS):
@@ -29,8 +36,9 @@ def train(method: Isolating, world: int) -> dict[str, dict[str, torch.Tensor]]:
             isolation.detach()
             isolation = method.isolate(model, optimizer, steps=STEPS)
             isolation.load_state_dict(state)
-        tokens = torch.randint(3, 128, (2, 12), generator=torch.Generator().manual_seed(step))
-        model(input_ids=tokens, labels=tokens).loss.backward()
+        draw = torch.Generator().manual_seed(step if way == "parts" else 10 * step + rank)
+        tokens = torch.randint(3, 128, (2, 12), generator=draw)
+        trained(input_ids=tokens, labels=tokens).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     tensors = dict(model.named_parameters())
@@ -41,9 +49,10 @@ def train(method: Isolating, world: int) -> dict[str, dict[str, torch.Tensor]]:
 def main() -> None:
     """One of the processes."""
     with joined() as (rank, world, folder):
-        found = {spec: train(method_named(spec), world) for spec in sys.argv[4:]}
-        if rank == 0:
-            torch.save(found, folder / f"{world}.pt")
+        torch.manual_seed(0)
+        way, *specs = sys.argv[4:]
+        found = {spec: train(method_named(spec), way, rank, world) for spec in specs}
+        torch.save(found, folder / f"{world}.{rank}.pt")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from holdfast.algebra.bits import Bits
 from holdfast.algebra.mask import Mask
@@ -17,7 +18,7 @@ from holdfast.methods.isolation.moments import Moments
 from holdfast.methods.isolation.options import literal, wrong_interval, wrong_seed
 from holdfast.methods.isolation.rule import Rule, Schedule
 from holdfast.methods.isolation.scene import Scene
-from holdfast.methods.isolation.seeds import seed_at, seed_or_own
+from holdfast.methods.isolation.seeds import Seed
 from holdfast.methods.kinds import Units, units_of
 
 
@@ -53,7 +54,7 @@ class Hft(Isolating):
 
     def rule(self, steps: int | None) -> Rule:
         every = math.inf if self.interval is None else self.interval
-        return Halves(Schedule(0, every), seed_or_own(self.seed), withholds=self.moments != "keep")
+        return Halves(Schedule(0, every), self.seed, withholds=self.moments != "keep")
 
     @property
     def moments_of_held(self) -> Moments:
@@ -77,15 +78,24 @@ class Halves(Rule):
         withholds: Whether the optimizer does not get the gradients of what is held.
     """
 
-    def __init__(self, schedule: Schedule, seed: int, *, withholds: bool) -> None:
+    def __init__(self, schedule: Schedule, seed: int | None, *, withholds: bool) -> None:
         super().__init__(schedule)
-        self._seed, self._withholds = seed, withholds
+        self._seed, self._withholds = Seed(seed), withholds
+
+    def begin(self, scene: Scene) -> None:
+        self._seed.agreed(scene)
+
+    def state(self) -> dict[str, Tensor]:
+        return self._seed.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._seed.restore(state)
 
     def withheld(self, scene: Scene) -> Collection[str]:
         return scene.tensors if self._withholds else ()
 
     def choose(self, scene: Scene) -> Mask:
-        draw = torch.Generator().manual_seed(seed_at(self._seed, scene.step))
+        draw = torch.Generator().manual_seed(self._seed.at(scene.step))
         held = {name for units in units_of(scene.model, scene.tensors).values() for name in _half(units, draw)}
         parts = {name: scene.part(name) for name in scene.tensors}
         return Mask(

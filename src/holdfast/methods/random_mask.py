@@ -16,7 +16,7 @@ from holdfast.methods.isolation.importance import Importance, Lazily
 from holdfast.methods.isolation.options import wrong_seed
 from holdfast.methods.isolation.rule import Rule
 from holdfast.methods.isolation.scene import Scene
-from holdfast.methods.isolation.seeds import seed_at, seed_or_own
+from holdfast.methods.isolation.seeds import Seed
 
 SCORING = ("importance", "calibration", "group", "reference_batches")
 """Options of EPI that say how scalars are scored."""
@@ -39,7 +39,7 @@ class RandomMask(Epi):
     seed: int | None = None
 
     def rule(self, steps: int | None) -> Rule:
-        return _AtRandom(self.schedule(steps), _Drawn(seed_or_own(self.seed)), Choice(self.ratio), self.patience)
+        return _AtRandom(self.schedule(steps), _Drawn(self.seed), Choice(self.ratio), self.patience)
 
     def faults(self) -> tuple[str, ...]:
         return (*super().faults(), *wrong_seed(self), *self._of_no_effect())
@@ -60,11 +60,20 @@ class _AtRandom(ByImportance):
 class _Drawn(Importance):
     """A random number for every scalar, of its seed, step and position in the whole tensor."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int | None) -> None:
+        self._seed = Seed(seed)
+
+    def begin(self, scene: Scene) -> None:
+        self._seed.agreed(scene)
+
+    def state(self) -> dict[str, Tensor]:
+        return self._seed.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._seed.restore(state)
 
     def scores(self, scene: Scene) -> Mapping[str, Tensor]:
-        seed = seed_at(self._seed, scene.step)
+        seed = self._seed.at(scene.step)
 
         def drawn(name: str) -> Tensor:
             part = scene.part(name)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
+
+from holdfast.methods.isolation.scene import Scene
 
 
 def seed_at(seed: int, step: int) -> int:
@@ -12,6 +16,33 @@ def seed_at(seed: int, step: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed} {step}".encode(), digest_size=7).digest(), "big")
 
 
-def seed_or_own(asked: int | None) -> int:
-    """The seed that was asked for; that of the training where none was, which a resumed run has to set again."""
-    return torch.initial_seed() if asked is None else asked
+class Seed:
+    """The seed of a rule's draws.
+
+    Args:
+        asked: The seed; nothing for that of the training, which `agreed` finds out and a resumed run goes on with.
+    """
+
+    def __init__(self, asked: int | None) -> None:
+        self._asked = asked
+
+    def agreed(self, scene: Scene) -> None:
+        """Settle on one seed: processes that hold parts of the same tensors may have been seeded apart."""
+        if self._asked is None:
+            device = next(iter(scene.tensors.values())).device
+            own = torch.tensor(seed_at(torch.initial_seed(), 0), device=device)
+            self._asked = int(scene.ranks.least(own))
+
+    def at(self, step: int) -> int:
+        """The seed for what is drawn after a step."""
+        assert self._asked is not None, "rules begin before they choose"
+        return seed_at(self._asked, step)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return {} if self._asked is None else {"seed": torch.tensor(self._asked)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state as ``state`` gave it."""
+        if "seed" in state:
+            self._asked = int(state["seed"])
