@@ -3,7 +3,8 @@
     python scripts/isolation_study.py runs/isolation --alone runs/isolation-alone
 
 prints Markdown tables of a finished comparison (``results/isolation/recipe.yaml``): what every entrant gained and
-forgot, and paired differences between entrants with 95 % intervals and p-values, Holm's correction within each table.
+forgot, and differences between entrants, paired over items and seeds, with 95 % intervals and p-values, Holm's
+correction within each table.
 ``--alone`` is a folder of comparisons in which plain fine-tuning learned one target each: what 1 means in the
 average normalised score.
 """
@@ -48,7 +49,10 @@ def main() -> None:
     given = asked.parse_args()
     evidence = read_evidence(given.folder / EVIDENCE)
     complete = [entrant for entrant in evidence.entrants if failure_of(entrant, evidence) is None]
-    drawn = resample(main_benchmarks(evidence, complete, headline_of(evidence)), int(evidence.recipe["resamples"]))
+    # A seed is an order of the data, the same for everybody: entrants are paired over seeds as over items.
+    paired = {entrant.label: "seeds" for entrant in complete}
+    benchmarks = main_benchmarks(evidence, complete, headline_of(evidence))
+    drawn = resample(benchmarks, int(evidence.recipe["resamples"]), trainings=paired)
     alone = _alone(given.alone) if given.alone else {}
     print("\n".join(_entrants(evidence, complete, drawn, alone)))
     labels = {entrant.label for entrant in complete}
