@@ -218,16 +218,16 @@ def continual_intervals(
 
 
 def _record(draws: SequenceDraws, metric: Metric, level: float, subject: str) -> Record:
-    named = Record(subject=subject, quantity=metric.named(draws.runs[0].ceiling), unit="frac", value=0.0)
+    quantity = metric.named(draws.runs[0].ceiling)
     try:
         value = draws.estimate(metric)
     except NotMeasurable as undefined:
-        return named.model_copy(update={"value": None, "reason": str(undefined)})
+        return Record(subject=subject, quantity=quantity, unit="frac", reason=str(undefined))
     try:
-        spread: tuple[float, float] | None = tuple(sequence_interval(draws, metric, level).spread)
+        low, high = sequence_interval(draws, metric, level).spread
     except NotMeasurable:
-        spread = None
-    return named.model_copy(update={"value": value, "spread": spread})
+        return Record(subject=subject, quantity=quantity, unit="frac", value=value)
+    return Record(subject=subject, quantity=quantity, unit="frac", value=value, spread=(low, high))
 
 
 def _generator(seed: int, what: str, name: str) -> np.random.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -40,9 +41,9 @@ class SequenceRun:
         if faults := _faults(self):
             raise UnusableScores(f"{self}: {'; '.join(faults)}")
         for task, scores in self.items.items():
-            check_scores(scores, lambda stage, item, of=task: f"item {item} of '{of}' after stage {stage}")
+            check_scores(scores, partial(_item, f"'{task}' after stage"))
         for task, scores in self.alone.items():
-            check_scores(scores[np.newaxis], lambda _, item, of=task: f"item {item} of '{of}' {self.trained}")
+            check_scores(scores[np.newaxis], partial(_item, f"'{task}' {self.trained}, row"))
 
     def __str__(self) -> str:
         return f"run of seed {self.seed} in order {', '.join(self.order)}"
@@ -87,6 +88,10 @@ def check_runs(runs: Sequence[SequenceRun]) -> None:
                 )
     if len({(run.order, run.seed) for run in runs}) != len(runs):
         raise UnusableScores(f"two runs have the same order and seed: {', '.join(f'({run})' for run in runs)}")
+
+
+def _item(where: str, row: int, item: int) -> str:
+    return f"item {item} of {where} {row}"
 
 
 def _faults(run: SequenceRun) -> list[str]:
