@@ -55,6 +55,7 @@ def measured(scores: SequenceScores, subject: str, *, percent: bool) -> tuple[Re
     from holdfast.metrics.continual import Ceiling, ScoreMatrix, continual_metrics
     from holdfast.metrics.continual.abilities import Abilities
 
+    matrix = ScoreMatrix.of(scores.scores, names=scores.tasks, percent=percent)
     ceiling = None
     if scores.alone is not None:
         ceiling = Ceiling.of(scores.alone, trained="jointly" if scores.jointly else "alone", percent=percent)
@@ -62,7 +63,6 @@ def measured(scores: SequenceScores, subject: str, *, percent: bool) -> tuple[Re
         Abilities.of(one.scores, names=one.names, kind=one.kind, unit=one.unit, percent=percent and one.unit == "frac")
         for one in scores.abilities
     ]
-    matrix = ScoreMatrix.of(scores.scores, names=scores.tasks, percent=percent)
     return continual_metrics(matrix, alone=ceiling, general=abilities, subject=subject)
 
 

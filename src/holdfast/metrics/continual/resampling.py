@@ -16,11 +16,8 @@ from jaxtyping import Float
 
 from holdfast.core.errors import NotMeasurable
 from holdfast.core.keys import key_of
-from holdfast.core.record import Record
-from holdfast.metrics.continual.formulas import METRICS
 from holdfast.metrics.continual.metric import Metric
 from holdfast.metrics.continual.runs import SequenceRun, check_runs
-from holdfast.metrics.interval import Interval, interval
 from holdfast.metrics.tradeoff import seed_mean
 
 CELLS_AT_ONCE: Final = 2**21
@@ -39,20 +36,6 @@ class Source(NamedTuple):
     name: str
     share: Float[np.ndarray, "levels runs"]
     drawn_frac: Float[np.ndarray, "resamples levels"]
-
-
-class Estimate(NamedTuple):
-    """A number of several runs, and how far it may be off.
-
-    Attributes:
-        value: Mean over the runs.
-        spread: Its interval.
-        covers: What was drawn anew: ``items``, and ``orders``, ``seeds`` or ``runs`` where there are several.
-    """
-
-    value: float
-    spread: Interval
-    covers: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,71 +146,6 @@ def resample_runs(runs: Sequence[SequenceRun], resamples: int = 10_000, seed: in
         for name, share in _levels(runs).items()
     )
     return SequenceDraws(tuple(runs), drawn[:, :, :-1], drawn[:, :, -1], sources)
-
-
-def sequence_interval(draws: SequenceDraws, metric: Metric, level: float = 0.95) -> Estimate:
-    """A metric of several runs with the middle of its draws, bias-corrected.
-
-    A largest score of noisy ones lies too high, in the data and once more in every resample, which the correction
-    takes back in part (Efron 1987, with acceleration 0).
-
-    Args:
-        draws: From `resample_runs`.
-        metric: Which.
-        level: Share of repetitions in which such an interval should hold the truth.
-
-    Returns:
-        Number and interval.
-
-    Raises:
-        NotMeasurable: If the metric is undefined in a run or a resample.
-        ValueError: If the level is not within 0 and 1.
-    """
-    value = draws.estimate(metric)
-    spread = interval(draws.draws(metric), value, level, acceleration=0.0)
-    return Estimate(value, spread, ("items", *(source.name for source in draws.sources)))
-
-
-def continual_intervals(
-    runs: Sequence[SequenceRun],
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
-    subject: str = "sequence",
-) -> tuple[Record, ...]:
-    """Every number of repeated sequences with its interval.
-
-    Args:
-        runs: Of the same tasks and items, in any orders and with any seeds.
-        resamples: How many times to draw.
-        seed: Seed of the draws.
-        level: Share of repetitions in which an interval should hold the truth.
-        subject: What was measured.
-
-    Returns:
-        One record a metric; one without a value has the reason. Where the number is defined and a resample divides by
-        0, there is a value without a spread.
-
-    Raises:
-        UnusableScores: If the runs are not repetitions of each other.
-        ValueError: If no resamples are asked for or the level is not within 0 and 1.
-    """
-    draws = resample_runs(runs, resamples, seed)
-    return tuple(_record(draws, metric, level, subject) for metric in METRICS)
-
-
-def _record(draws: SequenceDraws, metric: Metric, level: float, subject: str) -> Record:
-    quantity = metric.named(draws.runs[0].ceiling)
-    try:
-        value = draws.estimate(metric)
-    except NotMeasurable as undefined:
-        return Record(subject=subject, quantity=quantity, unit="frac", reason=str(undefined))
-    try:
-        low, high = sequence_interval(draws, metric, level).spread
-    except NotMeasurable:
-        return Record(subject=subject, quantity=quantity, unit="frac", value=value)
-    return Record(subject=subject, quantity=quantity, unit="frac", value=value, spread=(low, high))
 
 
 def _generator(seed: int, what: str, name: str) -> np.random.Generator:

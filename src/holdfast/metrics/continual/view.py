@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,8 +13,6 @@ Counted = Literal["all", "earlier", "later"]
 
 Part = Literal["final", "learnt", "base", "before", "seen", "earlier stages"]
 """Parts of the matrix, named as the properties of a view; ``seen`` is what was trained by then, row by row."""
-
-PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 PerTask = Float[np.ndarray, "*draws counted"]
 
