@@ -81,7 +81,7 @@ forgetting_chaudhry: Final = Metric(
     name="forgetting_chaudhry",
     definition="best score before the last stage minus the end, mean of earlier tasks; may be negative",
     formula="1/(T-1) sum_{i<T} (max_{i<=t<T} R[t,i] - R[T,i])",
-    needs=("earlier stages", "final"),
+    needs=("seen",),
     counted="earlier",
     terms=lambda view: view.best(view.tasks - 1) - view.final,
 )

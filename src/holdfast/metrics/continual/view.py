@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 Counted = Literal["all", "earlier", "later"]
 """Over which tasks a formula goes: all of them, all but the last, or all but the first."""
 
-Part = Literal["final", "learnt", "base", "before", "seen", "earlier stages"]
+Part = Literal["final", "learnt", "base", "before", "seen"]
 """Parts of the matrix, named as the properties of a view; ``seen`` is what was trained by then, row by row."""
 
 PerTask = Float[np.ndarray, "*draws counted"]
@@ -82,7 +82,6 @@ def cells(part: Part, counted: Int[np.ndarray, " counted"], tasks: int) -> Bool[
         "base": stage == 0,
         "before": stage == task - 1,
         "seen": stage >= task,
-        "earlier stages": (stage >= task) & (stage < tasks),
     }[part]
     found: Bool[np.ndarray, "stages tasks"] = wanted & np.isin(task, counted)
     return found
