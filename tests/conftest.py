@@ -27,8 +27,15 @@ from holdfast.weights.checkpoint import read_full
 from holdfast.weights.update import Update
 
 torch.set_num_threads(1)
+torch.manual_seed(0)  # for what tests draw while they are collected
 settings.register_profile("holdfast", deadline=None, derandomize=True, database=None)
 settings.load_profile("holdfast")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test draws the same numbers, whichever ran before it: torch seeds each process at random."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

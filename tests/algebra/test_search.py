@@ -29,7 +29,7 @@ def found(held: dict[str, Tensor], rank: int) -> float:
 def misleading(size: int) -> Tensor:
     """Scores of which the sample shows only the lowest."""
     values = torch.rand(size, generator=torch.Generator().manual_seed(0)) + 1
-    values[::EVERY] = torch.rand(len(values[::EVERY])) * 0.1
+    values[::EVERY] = torch.rand(len(values[::EVERY]), generator=torch.Generator().manual_seed(1)) * 0.1
     return values
 
 
@@ -68,7 +68,8 @@ def test_it_is_exact_however_few_are_kept_and_whatever_the_sample_shows(
     monkeypatch.setattr(searching, "_SHARE", 10**9)
     held = {"a": values[:7000].view(70, 100), "b": values[7000:7001], "c": values[7001:], "d": values[:0]}
     assert found(held, rank) == float(values.sort(descending=True).values[rank - 1])
-    assert len(passes) < 30
+    # With a sample of one, every pass halves what is left in expectation only, as a search with random pivots does.
+    assert len(passes) < (100 if few == 1 else 30)
 
 
 def test_a_good_sample_needs_one_pass_that_keeps_little(passes: list[tuple[float, float]]) -> None:
