@@ -110,7 +110,7 @@ def test_nothing_held_is_plain_training_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_importance_is_that_of_whole_unclipped_batches(tmp_path: Path) -> None:
-    """The slow twin: the same batches, summed by hand, squared once a step, never clipped."""
+    """Clipped or not, and as a plain loop has it that sums the same micro-batches and squares once."""
     shared = {"max_steps": 1, "gradient_accumulation_steps": 3, "save_steps": 1}
     method = Epi(ratio=0.05, first_refresh=2, interval=2)
     train(tmp_path / "clipped", method, max_grad_norm=1e-3, **shared)
@@ -122,6 +122,17 @@ def test_importance_is_that_of_whole_unclipped_batches(tmp_path: Path) -> None:
         assert torch.equal(states[0][key], states[1][key])
     total = sum(float(states[0][key].sum()) for key in averages)
     assert total > 0.01 * 1e-3**2  # more than clipped gradients could have summed up to
+    model, seen = small_model(), []
+    model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["input_ids"].clone()), with_kwargs=True)
+    train(tmp_path / "seen", None, model, **shared)
+    twin = small_model().train()
+    for tokens in seen:
+        (twin(input_ids=tokens, labels=tokens).loss / len(seen)).backward()
+    assert len(seen) == 3
+    for name, tensor in twin.named_parameters():
+        if f"rule.average.{name}" in states[0]:
+            found = states[0][f"rule.average.{name}"] / states[0][f"rule.scale.{name}"].float()
+            torch.testing.assert_close(found, 0.01 * tensor.grad**2, rtol=1e-3, atol=1e-9)
 
 
 def test_a_resumed_training_ends_as_one_that_was_not_cut_off(tmp_path: Path) -> None:
@@ -143,7 +154,7 @@ def test_how_the_choice_went_lies_in_the_output_folder(tmp_path: Path) -> None:
     train(tmp_path)
     course = IsolationCourse.model_validate_json((tmp_path / "isolation.json").read_text())
     assert [refresh.step for refresh in course.refreshes] == [2, 4, 6, 8]
-    assert course.method == "epi(interval=2, first_refresh=2, ratio=0.05)" or "ratio=0.05" in course.method
+    assert course.method == METHOD.spec()
     assert course.notes == ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
@@ -17,7 +18,7 @@ FAR = 2.0**32
 """Scale at which sums of squares are brought back: far from what float32 can hold, and seldom reached."""
 
 
-class Importance(Remembering):
+class Importance(Remembering, ABC):
     """A score of every scalar, at least 0; larger is more important.
 
     Attributes:
@@ -26,9 +27,9 @@ class Importance(Remembering):
 
     watches: bool = False
 
+    @abstractmethod
     def scores(self, scene: Scene) -> Mapping[str, Tensor]:
         """The scores of the parts held here, by tensor; they may be made one at a time as they are asked for."""
-        raise NotImplementedError
 
 
 class Lazily(Mapping[str, Tensor]):

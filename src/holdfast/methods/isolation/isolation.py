@@ -208,7 +208,7 @@ class Isolation:
             self._moments.put_back()
             self._release.ease()
         self._scene.step += 1
-        if not self._rule.early and self._scene.step and self._rule.schedule.due(self._scene.step):
+        if not self._rule.early and self._rule.schedule.due(self._scene.step):
             self._choose()
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +32,7 @@ class Schedule:
         return step == self.first or (step > self.first and (step - self.first) % self.every == 0)
 
 
-class Rule(Remembering):
+class Rule(Remembering, ABC):
     """Which scalars are held. One object a training; it may remember what it has seen.
 
     Attributes:
@@ -67,6 +68,6 @@ class Rule(Remembering):
         """
         return ()
 
+    @abstractmethod
     def choose(self, scene: Scene) -> Mask:
         """The scalars to be held from now on, of the parts held here."""
-        raise NotImplementedError
