@@ -15,7 +15,7 @@ FEW_FRAC = 1 / 64
 """Up to this share positions are kept: 64 bits a held scalar is then at most one bit a scalar."""
 
 MANY_FRAC = 1 / 2
-"""From this share on the whole tensor is kept, and the positions of what is free."""
+"""From this share on the whole tensor is kept, and one bit a scalar."""
 
 BLOCK = 2**16
 """Scalars whose places within their block take 16 bits."""
