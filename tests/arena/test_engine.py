@@ -10,7 +10,8 @@ import pytest
 from contests import HereAndNow, small_contest
 
 from holdfast.arena.engine import compare
-from holdfast.arena.executor import Unwatched
+from holdfast.arena.executor import Outcome, Unwatched
+from holdfast.arena.jobs import Job
 from holdfast.arena.plan import Contest
 from holdfast.core.errors import HoldfastError
 from holdfast.core.evidence import Evidence, read_evidence
@@ -122,6 +123,38 @@ def test_a_rate_that_diverges_is_a_try_and_not_the_end(tmp_path: Path) -> None:
     again = HereAndNow()
     compared(small_contest(**options), tmp_path, again)
     assert "full rate" not in " ".join(again.ran)
+
+
+class Unlucky(HereAndNow):
+    """Some jobs break, as often as they are told to, and leave nothing behind."""
+
+    def __init__(self, breaks: dict[str, int]) -> None:
+        super().__init__()
+        self._breaks = breaks
+
+    def _one(self, job: Job) -> Outcome:
+        if self._breaks.get(job.name, 0):
+            self._breaks[job.name] -= 1
+            return Outcome(job.name, "the lights went out")
+        return super()._one(job)
+
+
+def test_an_accident_chooses_no_other_rate(tmp_path: Path) -> None:
+    contest = small_contest(methods=("full",), learning_rate_tries=2)
+    spared = compared(contest, tmp_path / "spared")
+    names = {f"full rate {rate.learning_rate:g}" for rate in spared.entrants[0].tries}
+    struck = compared(contest, tmp_path / "struck", Unlucky(dict.fromkeys([*names, "full seed 1"], 1)))
+    assert len(names) > 2, "rates that are tried in more than one turn"
+    assert struck.entrants[0].model_copy(update={"costs": ()}) == spared.entrants[0].model_copy(update={"costs": ()})
+
+
+def test_what_breaks_twice_is_told_with_its_reason(tmp_path: Path) -> None:
+    contest = small_contest(methods=("lora", "ia3"))
+    (rate,) = {f"ia3 rate {rate.learning_rate:g}" for rate in compared(contest, tmp_path / "all").entrants[1].tries}
+    lora, ia3 = compared(contest, tmp_path / "one", Unlucky({rate: 2, "lora seed 1": 2})).entrants
+    assert ia3.tries[0].failure == lora.runs[0].failure == "the lights went out"
+    assert ia3.learning_rate is None
+    assert lora.learning_rate is not None
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

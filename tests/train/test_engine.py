@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +88,27 @@ def test_a_half_written_state_is_not_resumed_from(run: Runner, tmp_path: Path) -
     seen: list[int] = []
     run(Lora(r=2), "cut", tick=lambda step, steps, loss: seen.append(step))
     assert seen[0] == 1
+
+
+def test_a_kill_while_older_states_are_removed_leaves_one_to_resume_from(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def killed(folder: str | Path, ignore_errors: bool = False) -> None:
+        if not Path(folder).name.startswith("checkpoint-"):
+            return remove(folder, ignore_errors)
+        (Path(folder) / "trainable.safetensors").unlink()
+        raise Cut
+
+    whole = run(Lora(r=2), "whole")
+    with monkeypatch.context() as patched, pytest.raises(Cut):
+        patched.setattr(shutil, "rmtree", killed)
+        run(Lora(r=2), "cut")
+    seen: list[int] = []
+    resumed = run(Lora(r=2), "cut", tick=lambda step, steps, loss: seen.append(step))
+    assert seen[0] == 5, "the state after step 2 was being removed, that after step 4 is whole"
+    assert resumed.training()["losses"] == whole.training()["losses"]
 
 
 def test_a_finished_training_is_not_repeated(run: Runner) -> None:

@@ -27,7 +27,7 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
     """Run a comparison, or what is left of it, and write its evidence.
 
     Whatever is finished in the output folder is kept and not repeated, so a comparison that was killed is finished by
-    the same call. Runs that fail are told in the evidence and do not stop the others.
+    the same call. Runs that fail are tried once more, then told in the evidence, and do not stop the others.
 
     Args:
         contest: What is compared.
@@ -58,12 +58,11 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
         _need(executor.run([base_job], watch))
         base = read_json(base_job.file)
         validation = read_scores(plan.scores_of_base(plan.validation))
-        problems: dict[str, Outcome] = {}
+        problems: dict[str, str] = {}
 
-        def do(jobs: list[RunJob]) -> None:
-            for job, outcome in zip(jobs, executor.run(jobs, watch), strict=True):
-                if outcome.failure is not None:
-                    problems[job.name] = outcome
+        def do(jobs: list[RunJob]) -> dict[str, str]:
+            problems.update(_problems(executor, jobs, watch))
+            return problems
 
         searches = search(plan, base["identity"], validation, do, watch)
         runs = {
@@ -93,7 +92,9 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
             base_validation=validation,
             base_test=read_scores(plan.scores_of_base(plan.test)),
             overlap_items=len(plan.items.without),
-            entrants=tuple(_entrant(plan, label, searches[label], runs[label], seconds) for label in plan.entrants),
+            entrants=tuple(
+                _entrant(plan, label, searches[label], runs[label], problems, seconds) for label in plan.entrants
+            ),
         )
         write_text(output / EVIDENCE, evidence.model_dump_json(exclude_none=True) + "\n")
         return evidence
@@ -109,13 +110,33 @@ def environment() -> dict[str, str]:
     }
 
 
+def _problems(executor: Executor, jobs: list[RunJob], watch: Watch) -> dict[str, str]:
+    """Do jobs, and once more those that broke; why the rest did not finish, by name.
+
+    Rates are chosen among runs that finished: an accident of the machine must not choose another one.
+    """
+    outcomes = executor.run(jobs, watch)
+    broken = [job for job in jobs if not job.finished]
+    if broken:
+        watch.stage("once more, what broke", len(broken))
+        outcomes = executor.run(broken, watch)
+    return {outcome.name: outcome.failure for outcome in outcomes if outcome.failure is not None}
+
+
 def _need(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.failure is not None:
             raise HoldfastError(f"'{outcome.name}' failed: {outcome.failure}\n{outcome.details or ''}".rstrip())
 
 
-def _entrant(plan: Plan, label: str, found: Search, jobs: Sequence[RunJob], seconds: Mapping[str, float]) -> Entrant:
+def _entrant(
+    plan: Plan,
+    label: str,
+    found: Search,
+    jobs: Sequence[RunJob],
+    problems: Mapping[str, str],
+    seconds: Mapping[str, float],
+) -> Entrant:
     settled = plan.entrants[label]
     method = settled.method
     folders = [RunFolder(job.folder) for job in jobs]
@@ -144,14 +165,15 @@ def _entrant(plan: Plan, label: str, found: Search, jobs: Sequence[RunJob], seco
             for rate, result in sorted(found.tried.items())
         ),
         unspent_tries=found.unspent,
-        runs=tuple(_run(job, folder, plan) for job, folder in zip(jobs, folders, strict=True)),
+        runs=tuple(_run(job, plan, problems) for job in jobs),
         costs=tuple(costs),
     )
 
 
-def _run(job: RunJob, folder: RunFolder, plan: Plan) -> SeedRun:
+def _run(job: RunJob, plan: Plan, problems: Mapping[str, str]) -> SeedRun:
+    folder = RunFolder(job.folder)
     if not folder.finished:
-        return SeedRun(seed=job.recipe.seed, failure=folder.failure() or "the run did not finish")
+        return SeedRun(seed=job.recipe.seed, failure=folder.failure() or problems[job.name])
     curve = ((step, folder.scores(path.name, plan.validation.split)) for step, path in folder.checkpoints().items())
     return SeedRun(
         seed=job.recipe.seed,

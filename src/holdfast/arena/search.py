@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.arena.executor import Watch
@@ -12,8 +12,8 @@ from holdfast.arena.rates import Judged, choose, judged, next_rate, rates_around
 from holdfast.core.scores import PointScores
 from holdfast.store.run import RunFolder
 
-Do = Callable[[list[RunJob]], None]
-"""Runs jobs to their end."""
+Do = Callable[[list[RunJob]], Mapping[str, str]]
+"""Runs jobs to their end, and says of those that did not finish why, by name."""
 
 
 @dataclass
@@ -65,20 +65,20 @@ def search(plan: Plan, base_identity: str, base: PointScores, do: Do, watch: Wat
             for rate in rates
         }
         watch.stage("learning rates", len(jobs))
-        do(list(jobs.values()))
+        problems = do(list(jobs.values()))
         for (label, rate), job in jobs.items():
-            _take(searches[label], rate, job, plan, base)
+            _take(searches[label], rate, job, problems, plan, base)
         wanted = {label: _further(found, plan) for label, found in searches.items()}
     return searches
 
 
-def _take(found: Search, rate: float, job: RunJob, plan: Plan, base: PointScores) -> None:
+def _take(found: Search, rate: float, job: RunJob, problems: Mapping[str, str], plan: Plan, base: PointScores) -> None:
     folder = RunFolder(job.folder)
     scores = folder.scores(job.final_point, "validation")
     contest = plan.contest
     found.tried[rate] = None if scores is None else judged(scores, base, tuple(contest.learn), tuple(contest.keep))
     if scores is None:
-        found.failures[rate] = folder.failure() or "the run did not finish"
+        found.failures[rate] = folder.failure() or problems[job.name]
     found.chosen = choose(found.tried, plan.recipe.learning_rate_rule)
     found.by_target = choose(found.tried, "target")
 

@@ -196,7 +196,6 @@ def _trainer(
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=max(1, round(RESUME_EVERY_FRAC * recipe.max_steps)),
-        save_total_limit=1,
         report_to=recipe.report_to,
         disable_tqdm=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,10 @@ class CompletionTrainer(SFTTrainer):
                 os.fsync(descriptor)
                 os.close(descriptor)
             (folder / COMPLETE).touch()
+        # Older ones go only when this one has its mark, so that a kill at any moment leaves one that is whole.
+        for older in folder.parent.glob("checkpoint-*"):
+            if older != folder:
+                shutil.rmtree(older, ignore_errors=True)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         folder = Path(resume_from_checkpoint)
