@@ -19,8 +19,9 @@ from holdfast.core.errors import HoldfastError, RecipeError, unknown
 from holdfast.core.record import Record
 from holdfast.core.spec import parse_spec, spec_of
 from holdfast.core.task import Example
-from holdfast.weights.contracts import Attachment, Method, Mixing, Patterned, Sourced
+from holdfast.weights.contracts import Attachment, Following, Method, Mixing, Patterned, Sourced
 from holdfast.weights.material import Material
+from holdfast.weights.past import PastStage
 from holdfast.weights.path import Path
 from holdfast.weights.update import Update
 
@@ -221,6 +222,25 @@ class OnTopAttachment:
     def own_restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up a state as ``own_state`` gave it."""
 
+    def follow(self, past: Sequence[PastStage]) -> None:
+        """Show the inner attachment what earlier tasks of a sequence left it."""
+        if isinstance(self.inner, Following):
+            self.inner.follow([_seen_by(INNER, stage) for stage in past])
+        self.own_follow([_seen_by(OWN, stage) for stage in past])
+
+    def own_follow(self, past: Sequence[PastStage]) -> None:
+        """Take up what earlier tasks of a sequence left this attachment."""
+
+    def keepsake(self) -> Mapping[str, Tensor]:
+        """What both attachments leave to later tasks, each under a name of its own."""
+        inner = self.inner.keepsake() if isinstance(self.inner, Following) else {}
+        own = {OWN + name: tensor for name, tensor in self.own_keepsake().items()}
+        return {**{INNER + name: tensor for name, tensor in inner.items()}, **own}
+
+    def own_keepsake(self) -> Mapping[str, Tensor]:
+        """What this attachment alone leaves to later tasks of a sequence."""
+        return {}
+
     def initial(self) -> Mapping[str, Tensor]:
         return self.inner.initial()
 
@@ -239,6 +259,10 @@ class OnTopAttachment:
 
     def detach(self) -> nn.Module:
         return self.inner.detach()
+
+
+def _seen_by(prefix: str, stage: PastStage) -> PastStage:
+    return replace(stage, keepsake=lambda: _under(prefix, stage.keepsake()))
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

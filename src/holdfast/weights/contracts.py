@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.core.isolation import IsolationCourse
+from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.weights.material import Material
+from holdfast.weights.past import PastStage
 from holdfast.weights.path import Path
 from holdfast.weights.update import Update
 
@@ -197,4 +199,26 @@ class Isolated(Attachment, Protocol):
 
     def course(self) -> IsolationCourse:
         """How the choice of held scalars went over the training that is over."""
+        ...
+
+
+@runtime_checkable
+class Following(Attachment, Protocol):
+    """An attachment that heeds what earlier tasks of a sequence left, and leaves something to later ones."""
+
+    def follow(self, past: Sequence[PastStage]) -> None:
+        """Take up what earlier stages left, in their order. Called once, right after attaching; the first has none."""
+        ...
+
+    def keepsake(self) -> Mapping[str, Tensor]:
+        """What later stages need of this one. Called when training is over, before ``detach``."""
+        ...
+
+
+@runtime_checkable
+class Planned(Attachment, Protocol):
+    """An attachment that chooses what it trains when it is prepared, and can tell what it has chosen."""
+
+    def plan(self) -> ParameterPlan:
+        """The tensors that were chosen, with all that the choice rests on."""
         ...
