@@ -182,6 +182,13 @@ class Downhill(Method):
         yield Downhill(more=-1)
 
 
+@dataclass(frozen=True)
+class Homebound(Method):
+    """It holds what no other process could be given."""
+
+    rule: object = lambda: None
+
+
 PLANTED = {
     "a fresh attachment changes nothing": Method(OffTheBase),
     "only trainable tensors get gradients": Method(GradientForAnother),
@@ -194,6 +201,7 @@ PLANTED = {
     "what is not in the update has not moved": Method(MovesAnother),
     "the parameter count is the one it states": Method(more=1),
     "settings begin with the fewest parameters": Downhill(),
+    "it can be taken into another process": Homebound(),
 }
 
 
@@ -264,10 +272,13 @@ def test_what_does_not_act_on_weights_breaks_no_law_about_updates() -> None:
     }
 
 
-def test_zeros_in_an_update_are_allowed() -> None:
-    class Wordy(Planted):
-        def update(self) -> Update:
-            zeros = {name: Dense(torch.zeros_like(tensor)) for name, tensor in self._model.named_parameters()}
-            return Update({**zeros, **super().update()})
+class Wordy(Planted):
+    """An update that lists what has not moved, too."""
 
+    def update(self) -> Update:
+        zeros = {name: Dense(torch.zeros_like(tensor)) for name, tensor in self._model.named_parameters()}
+        return Update({**zeros, **super().update()})
+
+
+def test_zeros_in_an_update_are_allowed() -> None:
     assert broken_laws(Method(Wordy)) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -65,6 +65,13 @@ class PeftTuner(AdapterMethod):
 
     tuner: str = ""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Read-only options cannot be pickled, and jobs take methods into processes of their own."""
+        return _rebuilt, (
+            type(self),
+            {f.name: getattr(self, f.name) for f in fields(self)} | {"options": dict(self.options)},
+        )
 
     @property
     def label(self) -> str:
@@ -143,3 +150,7 @@ def _filled(model: nn.Module) -> nn.Module:
         if tensor.is_floating_point():
             nn.init.normal_(tensor, std=0.02, generator=draw)
     return filled
+
+
+def _rebuilt(kind: type[PeftTuner], values: dict[str, Any]) -> PeftTuner:
+    return kind(**{**values, "options": MappingProxyType(values["options"])})

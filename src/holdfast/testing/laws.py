@@ -7,6 +7,7 @@ assert not broken_laws(MyMethod())
 from __future__ import annotations
 
 import copy
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -190,6 +191,14 @@ def _counts(seen: _Trained) -> str | None:
     return f"states {stated:,} parameters and trains {trained:,}" if stated != trained else None
 
 
+def _travels(seen: _Trained) -> str | None:
+    try:
+        arrived = pickle.loads(pickle.dumps(seen.method))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        return f"jobs cannot take it into processes of their own: {error}"
+    return None if arrived == seen.method else f"arrives as {arrived!r}"
+
+
 def _ascends(seen: _Trained) -> str | None:
     model = _rebuilt(seen)
     first, *others = seen.method.settings(model)
@@ -210,6 +219,7 @@ LAWS: dict[str, Law] = {
     "what is not in the update has not moved": _leaves_alone,
     "the parameter count is the one it states": _counts,
     "settings begin with the fewest parameters": _ascends,
+    "it can be taken into another process": _travels,
 }
 """Name of each law -> the law."""
 
