@@ -6,7 +6,8 @@ prints Markdown tables of a finished comparison (``results/isolation/recipe.yaml
 forgot, and differences between entrants, paired over items and seeds, with 95 % intervals and p-values, Holm's
 correction within each table.
 ``--alone`` is a folder of comparisons in which plain fine-tuning learned one target each: what 1 means in the
-average normalised score.
+average normalised score. ``--matched`` is what ``scripts/norm_matched.py`` wrote: plain training, scaled to go as far
+as the others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from holdfast.metrics.tradeoff import FORGETTING, GAIN
 from holdfast.report.benchmarks import failure_of, headline_of, main_benchmarks, task_scores
 
 RATIOS = (0.001, 0.01, 0.05, 0.2)
+FIFTHS = (
+    *(f"{rival}(ratio=0.2)" for rival in ("gmt", "mofo", "lift", "lota", "migu", "ssu")),
+    *(f"{rival}(ratio=0.2, probe_learning_rate=0.001)" for rival in ("cpi_ft", "dpi")),
+)
+PULLS = ("l2_sp", "ewc", "si", "mas", "kl", "replay")
+PEFT = ("peft:osf", "peft:shira(r=1)", "peft:shira(r=4)", "peft:shira(r=16)")
 QUESTIONS = {
     "does evolving beat static?": [(f"epi(ratio={p})", f"static(ratio={p})") for p in RATIOS],
     "does a faster average beat static?": [(f"epi(ratio={p}, beta=0.9)", f"static(ratio={p})") for p in RATIOS],
@@ -32,6 +39,16 @@ QUESTIONS = {
     "does the choice beat random?": [(f"epi(ratio={p})", f"random_mask(ratio={p})") for p in RATIOS],
     "does the top beat the bottom?": [(f"epi(ratio={p})", f"bottom_mask(ratio={p})") for p in RATIOS],
     "does holding at random beat plain?": [(f"random_mask(ratio={p})", "full") for p in RATIOS],
+    "does training a top share beat training a random one?": [
+        (f"{rival}(ratio={p})", f"random_mask(ratio={1 - p:g})")
+        for p in RATIOS
+        for rival in ("gmt", "mofo", "lift", "lota", "inverse_mask")
+    ],
+    "what do rivals with a fifth held or trained change?": [(rival, "full") for rival in FIFTHS],
+    "does freezing a drawn half of the matrices beat plain?": [("hft", "full")],
+    "does a pull back beat plain?": [(pull, "full") for pull in PULLS],
+    "does holding a fifth beat a pull back?": [("epi(ratio=0.2)", pull) for pull in PULLS],
+    "do peft's own beat plain?": [(tuner, "full") for tuner in PEFT],
     "does the interval matter, at 1 %?": [
         (f"epi(ratio=0.01, interval={every})", "static(ratio=0.01)") for every in (1, 2, 40)
     ],
@@ -46,9 +63,12 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("folder", type=Path, help="folder of the comparison")
     asked.add_argument("--alone", type=Path, help="folder of comparisons, one a target learned alone")
+    asked.add_argument("--matched", type=Path, help="folder of plain training at the length of the others")
     given = asked.parse_args()
     evidence = read_evidence(given.folder / EVIDENCE)
-    complete = [entrant for entrant in evidence.entrants if failure_of(entrant, evidence) is None]
+    matched = read_evidence(given.matched / EVIDENCE).entrants if given.matched else ()
+    entrants = (*evidence.entrants, *matched)
+    complete = [entrant for entrant in entrants if failure_of(entrant, evidence) is None]
     # A seed is an order of the data, the same for everybody: entrants are paired over seeds as over items.
     paired = {entrant.label: "seeds" for entrant in complete}
     benchmarks = main_benchmarks(evidence, complete, headline_of(evidence))
@@ -56,10 +76,16 @@ def main() -> None:
     alone = _alone(given.alone) if given.alone else {}
     print("\n".join(_entrants(evidence, complete, drawn, alone)))
     labels = {entrant.label for entrant in complete}
-    for question, pairs in QUESTIONS.items():
+    far = [(label, f"full as far as {label}") for label in sorted(labels) if _matters(label)]
+    for question, pairs in {**QUESTIONS, "is it more than going less far?": far}.items():
         found = [pair for pair in pairs if labels.issuperset(pair)]
         if found:
             print("\n".join(_answers(question, found, drawn)))
+
+
+def _matters(label: str) -> bool:
+    """Whether enough is held or pulled for a difference to be looked for."""
+    return "ratio=0.2" in label or "ratio=" not in label
 
 
 def _alone(folder: Path) -> dict[str, float]:

@@ -14,15 +14,16 @@ import pytest
 import yaml
 from contests import SMALL
 
-RECIPE = {**SMALL, "methods": ["lora", "full"], "max_steps": 30, "checkpoints": 4, "learning_rate_tries": 2}
+RECIPE = {**SMALL, "methods": ["lora", "full"], "max_steps": 30, "checkpoints": 4}
 PATIENCE_S = 900
 """A comparison that hangs is to be told from a machine that is busy."""
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    written = {**RECIPE, "learning_rate_tries": request.param}
     file = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
-    file.write_text(yaml.safe_dump({key: list(v) if isinstance(v, tuple) else v for key, v in RECIPE.items()}))
+    file.write_text(yaml.safe_dump({key: list(v) if isinstance(v, tuple) else v for key, v in written.items()}))
     return file
 
 
@@ -88,7 +89,9 @@ def measured(folder: Path) -> dict[str, object]:
     return evidence
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("recipe", "kills"), [(1, 2), pytest.param(2, 24, marks=pytest.mark.slow)], indirect=["recipe"]
+)
 def test_killed_comparisons_end_as_the_undisturbed_one(recipe: Path, whole: Path, tmp_path: Path, kills: int) -> None:
     draw = random.Random(kills)
     done = trial = 0
