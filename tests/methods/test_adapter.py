@@ -25,7 +25,7 @@ from holdfast.methods.vera import Vera
 from holdfast.models.base import skeleton
 from holdfast.testing.laws import small_model
 from holdfast.weights.adapter import count
-from holdfast.weights.contracts import Method, Patterned
+from holdfast.weights.contracts import Method, Patterned, Planned
 
 
 def test_adapters_go_on_all_linear_layers_but_the_head(model: PreTrainedModel) -> None:
@@ -43,7 +43,11 @@ def test_what_a_skeleton_says_of_the_count_is_true_of_the_model(spec: str) -> No
     else:
         bones = live = small_model()
     stated = METHODS[spec].parameters(bones)
-    assert count(METHODS[spec].attach(live).model) == stated
+    attachment = METHODS[spec].attach(live)
+    if isinstance(attachment, Planned):
+        assert count(attachment.model) >= stated, "until it has seen data, everything is free"
+    else:
+        assert count(attachment.model) == stated
 
 
 def test_counting_does_not_touch_the_model(model: PreTrainedModel) -> None:
@@ -144,7 +148,9 @@ def test_one_rank_more_in_some_layers_costs_what_those_layers_cost(model: PreTra
     kinds = method.kinds(model)
     assert kinds == ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     more = method.with_one_more(frozenset({"q_proj", "up_proj"}))
-    extra = sum(sum(layer.weight.shape) for name, layer in linears(model) if name.endswith(("q_proj", "up_proj")))
+    trained = slice(1 if spec == "inf_lora" else 2)  # outputs alone, where the factor that reads inputs is fixed
+    wider = [layer.weight.shape for name, layer in linears(model) if name.endswith(("q_proj", "up_proj"))]
+    extra = sum(sum(shape[trained]) for shape in wider)
     assert more.parameters(model) - method.parameters(model) == extra
     everywhere = method.with_one_more(frozenset(kinds))
     assert everywhere.parameters(model) == method.with_knob(method.r + 1).parameters(model)

@@ -25,7 +25,8 @@ from holdfast.weights.loading import checkpoint_on
 from holdfast.weights.moving import CONFIG, WEIGHTS
 
 Saved = Callable[..., tuple[Path, Tensor]]
-FORMS = {"lora": LowRank, "lora(use_rslora=True)": LowRank, "pissa": LowRank, "oft": Rotation}
+LOW_RANK = ("lora", "lora(use_rslora=True)", "pissa", "o_lora", "inf_lora")
+FORMS = {"oft": Rotation, **dict.fromkeys(LOW_RANK, LowRank)}
 
 
 def llama(**changes: int) -> PreTrainedModel:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from holdfast.arena.executor import Executor, Outcome, Watch
-from holdfast.arena.jobs import RunJob
+from holdfast.arena.jobs import Job, RunJob
 from holdfast.arena.plan import Contest, Plan, planned
 from holdfast.arena.search import Search, search
 from holdfast.core.errors import HoldfastError
@@ -55,13 +55,13 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
             watch.say(f"{len(plan.items.without)} training examples are also evaluated and are left out")
         watch.stage("the untouched base", 1)
         base_job = plan.base_job()
-        _need(executor.run([base_job], watch))
+        need(executor.run([base_job], watch))
         base = read_json(base_job.file)
         validation = read_scores(plan.scores_of_base(plan.validation))
         problems: dict[str, str] = {}
 
         def do(jobs: list[RunJob]) -> dict[str, str]:
-            problems.update(_problems(executor, jobs, watch))
+            problems.update(problems_of(executor, jobs, watch))
             return problems
 
         searches = search(plan, base["identity"], validation, do, watch)
@@ -78,7 +78,7 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
         do(reported)
         watch.stage("costs", 1)
         cost_job = plan.cost_job(base["identity"])
-        _need(executor.run([cost_job], watch))
+        need(executor.run([cost_job], watch))
         seconds = read_json(cost_job.file)
         evidence = Evidence(
             recipe=plan.recipe.model_dump(mode="json"),
@@ -110,7 +110,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def _problems(executor: Executor, jobs: list[RunJob], watch: Watch) -> dict[str, str]:
+def problems_of(executor: Executor, jobs: Sequence[Job], watch: Watch) -> dict[str, str]:
     """Do jobs, and once more those that broke; why the rest did not finish, by name.
 
     Rates are chosen among runs that finished: an accident of the machine must not choose another one.
@@ -123,7 +123,12 @@ def _problems(executor: Executor, jobs: list[RunJob], watch: Watch) -> dict[str,
     return {outcome.name: outcome.failure for outcome in outcomes if outcome.failure is not None}
 
 
-def _need(outcomes: Sequence[Outcome]) -> None:
+def need(outcomes: Sequence[Outcome]) -> None:
+    """Stop where jobs have failed without which nothing can go on.
+
+    Raises:
+        HoldfastError: If one has failed; says why.
+    """
     for outcome in outcomes:
         if outcome.failure is not None:
             raise HoldfastError(f"'{outcome.name}' failed: {outcome.failure}\n{outcome.details or ''}".rstrip())

@@ -157,9 +157,9 @@ def planned(contest: Contest, output: Path) -> Plan:
         validation=validation,
         test=test,
         origin={
-            "training": _key(items.taught()[0]),
-            "exams": _key(item for some in evaluated.values() for item in some),
-            **({"source": _key(items.source())} if contest.source else {}),
+            "training": examples_key(items.taught()[0]),
+            "exams": examples_key(item for some in evaluated.values() for item in some),
+            **({"source": examples_key(items.source())} if contest.source else {}),
         },
     )
 
@@ -180,5 +180,6 @@ def _settled(contest: Contest) -> tuple[dict[str, Settled], Settled]:
     return entrants, settle(contest.catalogue["lora"], shapes, budget, recipe.budget_tolerance_frac)
 
 
-def _key(examples: Iterable[Example]) -> str:
+def examples_key(examples: Iterable[Example]) -> str:
+    """A key of examples in their order."""
     return key_of({"texts": [f"{example.id} {text_of(example)} {example.choices}" for example in examples]})

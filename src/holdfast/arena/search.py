@@ -68,7 +68,10 @@ def search(plan: Plan, base_identity: str, base: PointScores, do: Do, watch: Wat
         problems = do(list(jobs.values()))
         for (label, rate), job in jobs.items():
             _take(searches[label], rate, job, problems, plan, base)
-        wanted = {label: _further(found, plan) for label, found in searches.items()}
+        wanted = {
+            label: further(found, recipe.learning_rate_tries, recipe.learning_rate_spacing)
+            for label, found in searches.items()
+        }
     return searches
 
 
@@ -83,11 +86,17 @@ def _take(found: Search, rate: float, job: RunJob, problems: Mapping[str, str], 
     found.by_target = choose(found.tried, "target")
 
 
-def _further(found: Search, plan: Plan) -> tuple[float, ...]:
-    """The next rate to try, if one is needed and allowed."""
-    if found.chosen is None or not found.unspent or plan.recipe.learning_rate_tries == 1:
+def further(found: Search, tries: int, spacing: float) -> tuple[float, ...]:
+    """The next rate to try, if one is needed and allowed; it is taken off what is unspent.
+
+    Args:
+        found: What was tried.
+        tries: Rates that were to be tried at first; a single one is no search.
+        spacing: Ratio between neighbouring rates.
+    """
+    if found.chosen is None or not found.unspent or tries == 1:
         return ()
-    rate = next_rate(found.tried, found.chosen, plan.recipe.learning_rate_spacing)
+    rate = next_rate(found.tried, found.chosen, spacing)
     if rate is None:
         return ()
     found.unspent -= 1

@@ -7,7 +7,21 @@ import sys
 import typer
 from rich.console import Console
 
-from holdfast.cli import arena, check, continual, diagnose, evaluate, listing, relate, report, rewind, train, validate
+from holdfast.cli import (
+    arena,
+    check,
+    continual,
+    diagnose,
+    evaluate,
+    listing,
+    probe,
+    relate,
+    report,
+    rewind,
+    sequence,
+    train,
+    validate,
+)
 from holdfast.core.errors import EXIT_FAULT, EXIT_USAGE, HoldfastError
 
 app = typer.Typer(
@@ -27,6 +41,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("diagnose")(diagnose.diagnose)
 app.command("relate")(relate.relate)
 app.command("rewind")(rewind.rewind)
+app.command("sequence", context_settings=PASS_ON)(sequence.sequence)
+app.command("probe")(probe.probe)
 app.command("continual")(continual.continual)
 app.command("report")(report.report)
 app.command("ls")(listing.ls)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, FiniteFloat
 
-from holdfast.core.document import Document
+from holdfast.core.document import Document, read_document
 
 
 class PlannedTensor(Document):
@@ -19,6 +20,11 @@ class PlannedTensor(Document):
         score: What tensors were ranked by, the higher the sooner; absent in a plan that was written by hand.
         signals: What the score was made of, by name, such as ``l2_rms`` and ``fisher``.
         owners: Earlier tasks that were trained on it.
+        scaled: The signals as they were joined, such as min-max over all eligible tensors.
+        rank: Its place among the eligible tensors, 1 for the highest score; absent where it has no score.
+        zero_frac: Share of its scalars that the probe has left exactly where they were.
+        same_as: Other names of the same tensor in the model, such as a head that is tied to the embedding.
+        chosen_params: How many of its scalars are trained, where that is not all or none of them.
     """
 
     name: str
@@ -27,6 +33,18 @@ class PlannedTensor(Document):
     score: FiniteFloat | None = None
     signals: dict[str, FiniteFloat] = Field(default_factory=dict)
     owners: tuple[str, ...] = ()
+    scaled: dict[str, FiniteFloat] = Field(default_factory=dict)
+    rank: int | None = None
+    zero_frac: FiniteFloat | None = None
+    same_as: tuple[str, ...] = ()
+    chosen_params: int | None = None
+
+    @property
+    def trained_params(self) -> int:
+        """How many of its scalars are trained."""
+        if self.chosen_params is not None:
+            return self.chosen_params
+        return self.params if self.chosen else 0
 
 
 class ParameterPlan(Document):
@@ -58,3 +76,34 @@ class ParameterPlan(Document):
     def chosen(self) -> tuple[PlannedTensor, ...]:
         """The tensors that are trained."""
         return tuple(tensor for tensor in self.tensors if tensor.chosen)
+
+    @property
+    def trained_params(self) -> int:
+        """How many scalars are trained."""
+        return sum(tensor.trained_params for tensor in self.tensors)
+
+    @property
+    def score_gap(self) -> float | None:
+        """By how much the lowest score that was taken beats the highest that was not; absent without either.
+
+        It is below 0 where tensors were passed over: because they have owners, or are larger than what was left.
+        """
+        taken = [tensor.score for tensor in self.tensors if tensor.chosen and tensor.score is not None]
+        left = [tensor.score for tensor in self.tensors if not tensor.chosen and tensor.score is not None]
+        return min(taken) - max(left) if taken and left else None
+
+    def target_modules(self) -> tuple[str, ...]:
+        """The modules that own the chosen weights, as peft's ``target_modules`` wants them.
+
+        An adapter on these is ours and not the published method: call it LoRA on chosen modules.
+        """
+        return tuple(tensor.name.removesuffix(".weight") for tensor in self.chosen if tensor.name.endswith(".weight"))
+
+
+def read_plan(file: Path) -> ParameterPlan:
+    """The plan in a file.
+
+    Raises:
+        DamagedCheckpoint: If the file is missing or holds something else.
+    """
+    return read_document(ParameterPlan, file, "a plan of parameters", "write one with plan.model_dump_json()")

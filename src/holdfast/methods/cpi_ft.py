@@ -35,8 +35,12 @@ class CpiFt(Dpi):
     it was, which is the nearer to the paper's order. Omega and epsilon are not published, nor which core wins where
     two overlap: here the one that is trained first. Single numbers have no angle, so that all scalars of a tensor
     outside of cores make one vector; probes are taken in the order of the stages. On an adapter its factors are
-    fused, which is not the fusion of their products. Memory: the eligible tensors once more for every task, in main
-    memory.
+    fused, which is not the fusion of their products.
+
+    In a sequence of trainings a task is probed from where its training begins, and not from the base; its probe is
+    fused in, its core is held in all later ones, and what is held for earlier tasks is left out of the fusion.
+
+    Memory: the eligible tensors once more for every task, in main memory.
 
     Attributes:
         fusion: When the probes are fused in: at the ``end`` or the ``start`` of training.
@@ -68,6 +72,8 @@ class CpiFt(Dpi):
 class FusingAttachment(StagedAttachment):
     """A staged attachment that keeps what the probes have learned, and fuses it in once."""
 
+    probes_single = True
+
     def __init__(self, method: CpiFt, inner: Attachment) -> None:
         super().__init__(method, inner, method.plan())
         self._options = method
@@ -95,6 +101,8 @@ class FusingAttachment(StagedAttachment):
         tasks = [task for stage in self._stages for task in stage]
         if not tasks:
             return
+        earlier = self.earlier()
         for name, tensor in self.eligible().items():
             ends = [(self._ends[task][name].to(tensor), self._cores[task][name].dense()) for task in tasks]
-            tensor.copy_(fused(tensor.detach(), ends, self._options.omega, self._options.epsilon))
+            found = fused(tensor.detach(), ends, self._options.omega, self._options.epsilon)
+            tensor.copy_(torch.where(earlier[name], tensor, found) if earlier else found)

@@ -29,8 +29,11 @@ class Dpi(Isolating):
     Ours, since it is not published: length and rate of probes, plain AdamW without decay and without the inner
     method's penalties; stages share the steps equally; the order is drawn by the seed of the run. Cores are held from
     the first step with a row of the next group on; where stages do not end with a step, that step has rows of both.
-    With all tasks in one group nothing is ever held, which the notes say; with one task alone it is an error. Probes
-    are extra compute, told as the fact ``probe_steps``, and are run again when a training is resumed.
+    With all tasks in one group nothing is ever held, which the notes say; with one task alone it is an error. In a
+    sequence of trainings, each of one task, there is no probe and no grouping: a core is the share of scalars that the
+    training itself has moved most, and is held in all later ones. It takes the weights themselves, as every adapter
+    is a fresh one. Probes are extra compute, told as the fact ``probe_steps``, and are run again when a training is
+    resumed.
 
     Attributes:
         ratio: Share of the scalars that makes a task's core, in [0, 1); exact, rounded down.

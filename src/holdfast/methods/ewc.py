@@ -25,8 +25,14 @@ class Ewc(Anchoring):
     divided by is among the facts of a run. Of LoRA, whose one factor starts at 0, only that factor has a Fisher above 0
     at the start: the other one moves freely.
 
+    In a sequence, published, every earlier task has a penalty of its own, around where that task ended; the online
+    form (Schwarz et al., arXiv 1805.06370) has one, around where the latest ended, by a running sum that decays. Here
+    it is the online one without decay, and every task's F is divided by its mean before it is added: a task that is
+    learned to the end has a small F, and would count for nothing.
+
     Memory: one float32 copy of the trainable tensors, for F; while F is measured, their gradients. Time: a forward and
-    a backward pass of every sequence, once before training.
+    a backward pass of every sequence, once before training, and
+    in a sequence after it.
 
     Attributes:
         strength: Strength of the pull; 0 is the inner method alone. Fisher information lies on few scalars, and wants a

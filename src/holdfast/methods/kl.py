@@ -17,6 +17,7 @@ from holdfast.methods.on_top import OnTop, OnTopAttachment
 from holdfast.weights.contracts import Attachment
 from holdfast.weights.evaluating import evaluating
 from holdfast.weights.material import Batch, Material
+from holdfast.weights.past import PastStage
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Kl(OnTop):
     the source; on prompts of the target, those of the prompts. The base's answers come from the tensors as they were
     at the start, put into the same model for one forward pass: right for full training, for adapters, and for those
     that move the base, and no second model is loaded. Dropout is off in both passes.
+
+    In a sequence the base is what the task began with, and source are examples of earlier tasks, with those that the
+    recipe names; a first task without any is that of the inner method.
 
     Memory: the start, which the inner method keeps, converted for one pass where the base is in half precision; the
     logits of a batch twice. Time: two more forward passes and one backward pass a step.
@@ -60,7 +64,12 @@ class KlAttachment(OnTopAttachment):
         self._method = method
         self._batches: list[tuple[Batch, Tensor]] = []
         self._step = 0
+        self._first = False
         self._latest: Tensor | None = None
+
+    def own_follow(self, past: Sequence[PastStage]) -> None:
+        """Take up whether there was anything before."""
+        self._first = not past
 
     def prepare(self, material: Material) -> None:
         """Keep the batches, and which of their tokens count; texts are small beside a model.
@@ -69,7 +78,7 @@ class KlAttachment(OnTopAttachment):
             HoldfastError: If no token counts.
         """
         super().prepare(material)
-        if not self._method.strength:
+        if not self._method.strength or (self._first and not self._has_any(material)):
             return
         known = list(material.source if self._method.on_target else material.known("kl"))
         batches = known or [batch for task in zip(*material.target.values(), strict=False) for batch in task]
@@ -78,13 +87,16 @@ class KlAttachment(OnTopAttachment):
         if not self._batches:
             raise HoldfastError("kl: the target has no prompts to compare the model with its base on; give source")
 
+    def _has_any(self, material: Material) -> bool:
+        return self._method.on_target or next(iter(material.source), None) is not None
+
     def before_forward(self, step: int, steps: int) -> None:
         """Take the batch of this step."""
         super().before_forward(step, steps)
         self._step = step
 
     def pull(self) -> Tensor | None:
-        if not self._method.strength:
+        if not self._batches:
             return None
         batch, tokens = self._batches[self._step % len(self._batches)]
         with evaluating(self.model):

@@ -23,6 +23,8 @@ class Mas(Anchoring):
     divided by its mean over all trainable scalars, so that a strength means as much as in l2_sp. The norm of logits
     counts a constant added to all of them, which no probability shows.
 
+    In a sequence W is added up over tasks, as published, and each task's is divided by its mean before.
+
     Memory: one float32 copy of the trainable tensors, for W; while W is measured, their gradients.
     """
 

@@ -15,12 +15,15 @@ from holdfast.core.document import read_document
 from holdfast.core.errors import DamagedCheckpoint, HoldfastError
 from holdfast.core.evidence import RewoundRun
 from holdfast.core.isolation import IsolationCourse
+from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.core.record import Record, read_jsonl, to_jsonl
 from holdfast.core.scores import PointScores
 from holdfast.core.task import Split
-from holdfast.store.files import read_tensors, sweep, whole_folder, write_text
+from holdfast.store.files import read_tensors, sweep, whole_folder, write_tensors, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 RECIPE = "recipe.json"
@@ -33,6 +36,8 @@ INITIAL = "initial.safetensors"
 REWOUND = "rewound.json"
 NO_WAY_BACK = "no-way-back.json"
 ISOLATION = "isolation.json"
+PLAN = "plan.json"
+KEEPSAKE = "keepsake.safetensors"
 
 
 class RunFolder:
@@ -178,6 +183,30 @@ class RunFolder:
         if not file.is_file():
             return None
         return read_document(IsolationCourse, file, "the course of an isolation", "was it changed?")
+
+    def write_plan(self, plan: ParameterPlan) -> None:
+        """Keep which tensors were chosen to be trained."""
+        write_text(self.path / PLAN, plan.model_dump_json(exclude_none=True) + "\n")
+
+    def plan(self) -> ParameterPlan | None:
+        """Which tensors were chosen to be trained, if the method chooses."""
+        file = self.path / PLAN
+        return read_document(ParameterPlan, file, "a plan of parameters", "was it removed?") if file.is_file() else None
+
+    @property
+    def keepsake(self) -> Path:
+        """What the method left for later tasks of a sequence, if it left anything."""
+        return self.path / KEEPSAKE
+
+    def write_keepsake(self, tensors: Mapping[str, Tensor]) -> None:
+        """Keep what the method leaves for later tasks of a sequence; nothing is written where there is nothing."""
+        if tensors:
+            # Views and tensors that share memory cannot be stored.
+            write_tensors(self.keepsake, {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()})
+
+    def keepsake_tensors(self) -> dict[str, Tensor]:
+        """What the method left for later tasks of a sequence, on the processor."""
+        return read_tensors(self.keepsake) if self.keepsake.is_file() else {}
 
     def mark_finished(self) -> None:
         """Say that nothing is left to do. This is the last file a run writes."""

@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from holdfast.core.errors import NotMeasurable
 from holdfast.measure.points import Checkpoint
-from holdfast.weights.contracts import Attachment, Method, Sourced
+from holdfast.weights.contracts import Attachment, Method, Planned, Sourced
 from holdfast.weights.material import Batch, Material
 from holdfast.weights.quiet import quiet
 
@@ -188,6 +188,8 @@ def _leaves_alone(seen: _Trained) -> str | None:
 def _counts(seen: _Trained) -> str | None:
     trained = sum(tensor.numel() for tensor in seen.attachment.trainable().values())
     stated = seen.method.parameters(_rebuilt(seen))
+    if isinstance(seen.attachment, Planned):  # what it chooses from data it can state beforehand only as the most
+        return f"states at most {stated:,} parameters and trains {trained:,}" if trained > stated else None
     return f"states {stated:,} parameters and trains {trained:,}" if stated != trained else None
 
 

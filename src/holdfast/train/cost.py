@@ -73,6 +73,17 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def forget_peak_memory() -> bool:
+    """Let ``peak_memory_bytes`` begin anew from what is held now; whether it can.
+
+    It can where CUDA counts. A process keeps much of what was freed, so that what it holds says nothing of a second
+    training in it.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.is_available()
+
+
 def _batch(base: Base, examples: Sequence[Example], options: TrainingOptions) -> dict[str, torch.Tensor]:
     texts = [e.prompt + e.answer if isinstance(e.prompt, str) else e.answer for e in examples]
     rows = base.tokenizer(

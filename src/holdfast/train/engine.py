@@ -27,8 +27,9 @@ from holdfast.train.hooks import AttachmentCallback
 from holdfast.train.looking import Make, look
 from holdfast.train.trainer import COMPLETE, CompletionTrainer
 from holdfast.weights.adapter import count, is_adapter
-from holdfast.weights.contracts import Attachment, Isolated, Method, Mixing, Staged
+from holdfast.weights.contracts import Attachment, Following, Isolated, Method, Mixing, Planned, Staged
 from holdfast.weights.logits import fixed_inputs, logits_on
+from holdfast.weights.past import PastStage
 from holdfast.weights.quiet import quiet
 
 RESUME_EVERY_FRAC = 0.25
@@ -45,6 +46,7 @@ def train(
     *,
     tasks: Sequence[str] = (),
     source: Sequence[Example] = (),
+    past: Sequence[PastStage] | None = None,
 ) -> None:
     """Train a method on a base and leave checkpoints, facts and the mark of a finished training in a folder.
 
@@ -60,6 +62,7 @@ def train(
         tick: For progress bars.
         tasks: The task of every example; the recipe's target where not given.
         source: Examples of what the model already knows, for methods that draw on them.
+        past: What earlier tasks of a sequence left, in their order; not given outside of sequences.
 
     Raises:
         TrainingDiverged: If the loss is no longer a number.
@@ -80,8 +83,10 @@ def train(
         attachment = method.attach(base.model)
     try:
         with quiet():
-            facts = attached_facts(attachment, base_logits, inputs)
-            taught = _taught(method, examples, tasks, source, recipe)
+            if past is not None and isinstance(attachment, Following):
+                attachment.follow(past)
+            # Nothing is known at the beginning of a sequence, and nothing can be mixed in.
+            taught = _taught(method, examples, tasks, source, recipe, mixing=past is None or bool(source))
             trainer = _trainer(base, attachment, taught, recipe, folder, tick, dtype)
             if not len(trainer.train_dataset):
                 raise BadData(
@@ -89,6 +94,7 @@ def train(
                     f"max_length ({recipe.max_length} tokens) before their answers begin; raise max_length"
                 )
             look(attachment, _by_task(trainer, examples, tasks), _batches(trainer, source))
+            facts = attached_facts(attachment, base_logits, inputs)  # some choose what they train when they look
             if isinstance(attachment, Staged):
                 trainer.train_in(_ordered(attachment, trainer.train_dataset, recipe))
             trainer.train(resume_from_checkpoint=_last_state(folder.resume))
@@ -100,6 +106,11 @@ def train(
         _keep_initial(attachment, method, folder, recipe.max_steps)
         if isinstance(attachment, Isolated):
             folder.write_isolation(attachment.course())
+        if isinstance(attachment, Planned):
+            folder.write_plan(attachment.plan())
+        if past is not None and isinstance(attachment, Following):
+            with quiet():
+                folder.write_keepsake(attachment.keepsake())
     finally:
         attachment.detach()
         vars(base.model).pop("forward", None)  # TRL's patched forward gives way to the class's own
@@ -117,10 +128,16 @@ def train(
 
 
 def _taught(
-    method: Method, examples: Sequence[Example], tasks: Sequence[str], source: Sequence[Example], recipe: TrainRecipe
+    method: Method,
+    examples: Sequence[Example],
+    tasks: Sequence[str],
+    source: Sequence[Example],
+    recipe: TrainRecipe,
+    *,
+    mixing: bool,
 ) -> Dataset:
     """The rows to train on, each with its task: the target's, and what the method mixes in."""
-    if not isinstance(method, Mixing):
+    if not (mixing and isinstance(method, Mixing)):
         return training_rows(examples, tasks)
     mixed = method.mixed(examples, source, recipe.seed)
     task_of = {id(example): task for example, task in zip(examples, tasks, strict=True)}

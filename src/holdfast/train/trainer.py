@@ -25,6 +25,7 @@ from holdfast.weights.material import Batch
 
 TENSORS = "trainable.safetensors"
 STATE = "attachment.safetensors"
+TOKENS = "tokens"
 COMPLETE = "complete"
 
 
@@ -123,6 +124,7 @@ class CompletionTrainer(SFTTrainer):
         with no_space_named(folder / TENSORS):
             save_file({n: t.detach().contiguous() for n, t in self._attachment.trainable().items()}, folder / TENSORS)
             save_file({n: t.detach().contiguous() for n, t in self._attachment.state().items()}, folder / STATE)
+            (folder / TOKENS).write_text(str(self.tokens_seen), encoding="ascii")
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
@@ -143,6 +145,8 @@ class CompletionTrainer(SFTTrainer):
         folder = Path(resume_from_checkpoint)
         load_tensors(self._attachment.model, load_file(folder / TENSORS))
         self._attachment.restore(load_file(folder / STATE))
+        if (folder / TOKENS).is_file():  # states of earlier versions have none
+            self._total_train_tokens = int((folder / TOKENS).read_text(encoding="ascii"))
 
 
 def diverged(step: int, loss: float, learning_rate: float) -> TrainingDiverged:

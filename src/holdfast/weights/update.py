@@ -78,21 +78,36 @@ class Update(Mapping[str, Delta]):
             NotMeasurable: If layers that share a weight in the model are moved apart.
             IncompatibleUpdate: If a weight is missing from the model or has another shape there; nothing is changed.
         """
-        self._check_apart(dict(model.named_parameters(remove_duplicate=False)))
-        weights = dict(model.named_parameters())
-        self._check(weights)
+        weights = self._places(model)
         kept = {name: weights[name].detach().clone() for name in self}
         try:
-            with torch.no_grad():
-                for name, change in self.items():
-                    weight = weights[name]
-                    moved = change.to(weight.device).dense()
-                    weight.copy_((exact(weight) + moved).to(weight.dtype))
+            self.write_into(model)
             yield model
         finally:
             with torch.no_grad():
                 for name, tensor in kept.items():
                     weights[name].copy_(tensor)
+
+    def write_into(self, model: nn.Module) -> None:
+        """Add the update to the weights of a model for good: in float32, rounded once to the model's own precision.
+
+        Raises:
+            NotMeasurable: If layers that share a weight in the model are moved apart.
+            IncompatibleUpdate: If a weight is missing from the model or has another shape there; nothing is changed.
+        """
+        weights = self._places(model)
+        with torch.no_grad():
+            for name, change in self.items():
+                weight = weights[name]
+                moved = change.to(weight.device).dense()
+                weight.copy_((exact(weight) + moved).to(weight.dtype))
+
+    def _places(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """The weights of a model that the update fits."""
+        self._check_apart(dict(model.named_parameters(remove_duplicate=False)))
+        weights = dict(model.named_parameters())
+        self._check(weights)
+        return weights
 
     def _check_apart(self, weights: Mapping[str, torch.Tensor]) -> None:
         for one, other in self.apart:

@@ -116,22 +116,39 @@ class ByStage(Rule):
     """Holds the cores of all tasks of earlier stages.
 
     Args:
-        stages: The tasks of every stage, in order; one stage holds nothing.
+        stages: The tasks of every stage, in order; one stage alone holds no core of its own.
         cores: The core of every task.
         steps: How long training takes.
+        earlier: Cores of tasks that were trained before this training, which are held from its first step on.
     """
 
-    def __init__(self, stages: Sequence[Group], cores: Mapping[str, Mask], steps: int) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Group],
+        cores: Mapping[str, Mask],
+        steps: int,
+        earlier: Mapping[str, Mask] | None = None,
+    ) -> None:
         at = starts(steps, len(stages))[1:]
-        super().__init__(AtStarts(first=at[0] if at else steps, at=tuple(at)))
+        self._earlier = earlier or {}
+        times = (*((0,) if self._earlier else ()), *at)
+        super().__init__(AtStarts(first=times[0] if times else steps, at=times))
         self._at, self._stages = at, stages
-        self._cores = [_union([cores[task] for task in stage]) for stage in stages[:-1]]
+        self._cores = [union([cores[task] for task in stage]) for stage in stages[:-1]]
 
     def choose(self, scene: Scene) -> Mask:
         past = [mask for start, mask in zip(self._at, self._cores, strict=True) if start <= scene.step]
-        return _union(past)
+        return union([*self._earlier.values(), *past])
 
     def notes(self) -> tuple[str, ...]:
+        return (*self._notes_on_earlier(), *self._notes_on_stages())
+
+    def _notes_on_earlier(self) -> tuple[str, ...]:
+        return (f"held from the first step on: the cores of {', '.join(self._earlier)}",) if self._earlier else ()
+
+    def _notes_on_stages(self) -> tuple[str, ...]:
+        if not self._cores and self._earlier:
+            return ()
         if not self._cores:
             tasks = " and ".join(self._stages[0])
             return (f"{tasks} were trained together: there was no earlier stage, and nothing was held",)
@@ -139,7 +156,8 @@ class ByStage(Rule):
         return (f"trained in stages, the cores of earlier ones held: {named}",)
 
     def extra_bytes(self) -> int:
-        return sum(bits.packed.numel() for mask in self._cores for bits in mask.values())
+        masks = [*self._cores, *self._earlier.values()]
+        return sum(bits.packed.numel() for mask in masks for bits in mask.values())
 
     def state(self) -> dict[str, Tensor]:
         packed = {
@@ -167,7 +185,8 @@ class ByStage(Rule):
         return torch.tensor([stage_of[task] for task in sorted(stage_of)], dtype=torch.long)
 
 
-def _union(masks: Sequence[Mask]) -> Mask:
+def union(masks: Sequence[Mask]) -> Mask:
+    """The scalars that at least one of some masks chooses."""
     found = masks[0]
     for mask in masks[1:]:
         found = found | mask

@@ -1,0 +1,1 @@
+"""Subspaces of what layers read, and keeping training off them."""

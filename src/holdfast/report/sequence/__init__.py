@@ -1,0 +1,1 @@
+"""From the evidence of trainings in sequence to the page, the figures, the tables and the records."""
