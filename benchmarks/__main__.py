@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import geometry, isolation_refresh, isolation_step, rewinding, scoring, training_step
+from benchmarks import (
+    basin_radius,
+    geometry,
+    isolation_refresh,
+    isolation_step,
+    noise_sweep,
+    rewinding,
+    scoring,
+    training_step,
+)
 from benchmarks.harness import conditions
 
 ALL = {
@@ -14,6 +23,8 @@ ALL = {
     "rewinding": rewinding.run,
     "isolation_step": isolation_step.run,
     "isolation_refresh": isolation_refresh.run,
+    "noise_sweep": noise_sweep.run,
+    "basin_radius": basin_radius.run,
 }
 
 

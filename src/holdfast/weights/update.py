@@ -78,7 +78,7 @@ class Update(Mapping[str, Delta]):
             NotMeasurable: If layers that share a weight in the model are moved apart.
             IncompatibleUpdate: If a weight is missing from the model or has another shape there; nothing is changed.
         """
-        weights = self._places(model)
+        weights = self.places_in(model)
         kept = {name: weights[name].detach().clone() for name in self}
         try:
             self.write_into(model)
@@ -95,15 +95,20 @@ class Update(Mapping[str, Delta]):
             NotMeasurable: If layers that share a weight in the model are moved apart.
             IncompatibleUpdate: If a weight is missing from the model or has another shape there; nothing is changed.
         """
-        weights = self._places(model)
+        weights = self.places_in(model)
         with torch.no_grad():
             for name, change in self.items():
                 weight = weights[name]
                 moved = change.to(weight.device).dense()
                 weight.copy_((exact(weight) + moved).to(weight.dtype))
 
-    def _places(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        """The weights of a model that the update fits."""
+    def places_in(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """The weights of a model by name, found to fit the update.
+
+        Raises:
+            NotMeasurable: If layers that share a weight in the model are moved apart.
+            IncompatibleUpdate: If a weight is missing from the model or has another shape there.
+        """
         self._check_apart(dict(model.named_parameters(remove_duplicate=False)))
         weights = dict(model.named_parameters())
         self._check(weights)
