@@ -12,6 +12,7 @@ from benchmarks import (
     noise_sweep,
     rewinding,
     scoring,
+    trace_memory,
     training_step,
 )
 from benchmarks.harness import conditions
@@ -24,6 +25,7 @@ ALL = {
     "isolation_step": isolation_step.run,
     "isolation_refresh": isolation_refresh.run,
     "noise_sweep": noise_sweep.run,
+    "trace_memory": trace_memory.run,
     "basin_radius": basin_radius.run,
 }
 

@@ -56,6 +56,15 @@ def test_the_example_of_a_loop_holds_what_it_says(tmp_path: Path) -> None:
     assert held == eligible // 100
 
 
+@pytest.mark.slow
+def test_the_example_of_a_stage_trains_what_it_says(tmp_path: Path) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, str(ROOT / "examples" / "trace_stage.py")]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 28 eligible tensors" in done.stdout
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))))
 def test_every_make_target_of_the_readme_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
