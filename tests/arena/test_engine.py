@@ -157,6 +157,15 @@ def test_what_breaks_twice_is_told_with_its_reason(tmp_path: Path) -> None:
     assert lora.learning_rate is not None
 
 
+def test_steps_that_could_not_be_timed_lose_nothing_else(tmp_path: Path) -> None:
+    evidence = compared(small_contest(), tmp_path, Unlucky({"cost": 1}))
+    for entrant in evidence.entrants:
+        assert entrant.runs[0].test is not None
+        told = entrant.costs[0]
+        assert told.value is None
+        assert told.reason == "the time of a step could not be measured: the lights went out"
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(HoldfastError, match="another process is writing"):
         compared(small_contest(), tmp_path)

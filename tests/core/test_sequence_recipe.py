@@ -21,7 +21,7 @@ TASKS = ("a", "b", "c", "d")
         ({"tasks": ["cant", "query", "cant"]}, "tasks: 'cant' is listed twice"),
         ({"methods": []}, "methods: name at least one"),
         ({"alone": ["lora", "lora"]}, "alone: one is named twice"),
-        ({"retention": []}, "retention: name at least one suite, task or file that no stage trains"),
+        ({"retention": []}, "retention: name at least one suite, task or file, or nothing can be forgotten"),
         ({"seeds": [0, 1]}, "search_seed: 0 is also a reported seed"),
         ({"seeds": [1, 1]}, "seeds: give at least one, each once"),
         ({"orders": 0}, "orders: give at least 1"),

@@ -7,17 +7,22 @@ import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pytest
 import torch
 from torch import nn
 
 from holdfast.core.recipe import TrainingOptions
 from holdfast.core.task import Example
+from holdfast.methods.epi import Epi
 from holdfast.methods.full import Full
 from holdfast.methods.lora import Lora
+from holdfast.methods.lota import Lota
 from holdfast.methods.on_top import OnTop, OnTopAttachment
+from holdfast.methods.trace_probe import TraceProbe
 from holdfast.models.base import Base
 from holdfast.models.identity import identity_of
 from holdfast.train.cost import ROUNDS, STEPS, step_seconds
+from holdfast.weights.contracts import Method
 from holdfast.weights.material import Material
 
 
@@ -55,6 +60,16 @@ def test_what_a_method_does_in_a_step_is_timed_with_it(miniature: Base, examples
     Noting.calls.clear()
     step_seconds(miniature, {"notes": Notes(on="lora(r=2)")}, examples, TrainingOptions(per_device_train_batch_size=2))
     assert Noting.calls == (["prepare", "before_training"] + ["pull", "after_step"] * (STEPS + 1)) * ROUNDS
+
+
+@pytest.mark.parametrize("method", [Lota(ratio=0.2), Epi(ratio=0.2), TraceProbe()], ids=lambda method: method.name)
+def test_methods_that_look_at_what_has_moved_are_timed_and_give_the_base_back(
+    miniature: Base, examples: list[Example], method: Method
+) -> None:
+    before = identity_of(miniature.model)
+    seconds = step_seconds(miniature, {"it": method}, examples, TrainingOptions(per_device_train_batch_size=2))
+    assert seconds["it"] > 0
+    assert identity_of(miniature.model) == before
 
 
 BALLAST_BYTES = 128 * 2**20

@@ -10,11 +10,12 @@ from pathlib import Path
 from statistics import median
 
 from holdfast.arena.executor import Executor, Outcome, Watch
-from holdfast.arena.jobs import Job, RunJob
+from holdfast.arena.jobs import CostJob, Job, RunJob
 from holdfast.arena.plan import Contest, Plan, planned
-from holdfast.arena.search import Search, search
+from holdfast.arena.rates import Judged, judged
+from holdfast.arena.search import Search, search_rates
 from holdfast.core.errors import HoldfastError
-from holdfast.core.evidence import CurvePoint, Entrant, Evidence, RateTry, SeedRun
+from holdfast.core.evidence import CurvePoint, Entrant, Evidence, SeedRun
 from holdfast.core.record import Record
 from holdfast.store.files import sweep, write_text
 from holdfast.store.run import RunFolder, locked, read_json, read_scores
@@ -60,11 +61,19 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
         validation = read_scores(plan.scores_of_base(plan.validation))
         problems: dict[str, str] = {}
 
-        def do(jobs: list[RunJob]) -> dict[str, str]:
+        def do(jobs: Sequence[RunJob]) -> dict[str, str]:
             problems.update(problems_of(executor, jobs, watch))
             return problems
 
-        searches = search(plan, base["identity"], validation, do, watch)
+        def attempt(label: str, rate: float) -> RunJob:
+            return plan.run_job(label, rate, plan.recipe.search_seed, base["identity"], reported=False)
+
+        def judge(job: RunJob) -> Judged | None:
+            scores = RunFolder(job.folder).scores(job.final_point, "validation")
+            return judged(scores, validation, tuple(contest.learn), tuple(contest.keep)) if scores else None
+
+        centres = {label: settled.method.learning_rate for label, settled in plan.entrants.items()}
+        searches = search_rates(plan.recipe, centres, attempt, judge, do, watch)
         runs = {
             label: [
                 plan.run_job(label, found.chosen, seed, base["identity"], reported=True) for seed in plan.recipe.seeds
@@ -76,10 +85,7 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
         reported = [job for jobs in runs.values() for job in jobs]
         watch.stage("reported runs", len(reported))
         do(reported)
-        watch.stage("costs", 1)
-        cost_job = plan.cost_job(base["identity"])
-        need(executor.run([cost_job], watch))
-        seconds = read_json(cost_job.file)
+        seconds = timed(plan.cost_job(base["identity"]), executor, watch)
         evidence = Evidence(
             recipe=plan.recipe.model_dump(mode="json"),
             environment=environment(),
@@ -134,20 +140,37 @@ def need(outcomes: Sequence[Outcome]) -> None:
             raise HoldfastError(f"'{outcome.name}' failed: {outcome.failure}\n{outcome.details or ''}".rstrip())
 
 
+def timed(job: CostJob, executor: Executor, watch: Watch) -> Mapping[str, float] | str:
+    """Seconds of a step by label, or why they could not be measured: what was learned is not lost for it."""
+    watch.stage("costs", 1)
+    (outcome,) = executor.run([job], watch)
+    if outcome.failure is not None:
+        return f"the time of a step could not be measured: {outcome.failure}"
+    seconds: dict[str, float] = read_json(job.file)
+    return seconds
+
+
+def step_time(subject: str, seconds: Mapping[str, float] | str, key: str, reference: str) -> Record:
+    """Time of a step as a share of that of a reference, or why there is none."""
+    if isinstance(seconds, str):
+        return Record(subject=subject, quantity="step_time_rel_lora", reason=seconds)
+    value = seconds[key] / seconds[reference]
+    return Record(subject=subject, quantity="step_time_rel_lora", value=value, unit="x")
+
+
 def _entrant(
     plan: Plan,
     label: str,
     found: Search,
     jobs: Sequence[RunJob],
     problems: Mapping[str, str],
-    seconds: Mapping[str, float],
+    seconds: Mapping[str, float] | str,
 ) -> Entrant:
     settled = plan.entrants[label]
     method = settled.method
     folders = [RunFolder(job.folder) for job in jobs]
     memory = [peak for folder in folders if (peak := folder.memory()) is not None]
-    step = seconds[label] / seconds["lora at the budget"]
-    costs = [Record(subject=label, quantity="step_time_rel_lora", value=step, unit="x")]
+    costs = [step_time(label, seconds, label, "lora at the budget")]
     if memory:
         costs.append(Record(subject=label, quantity="peak_memory", value=median(memory), unit="bytes"))
     return Entrant(
@@ -160,15 +183,7 @@ def _entrant(
         served_as=method.served_as,
         learning_rate=found.chosen,
         learning_rate_by_target=found.by_target,
-        tries=tuple(
-            RateTry(
-                learning_rate=rate,
-                target=result.mean if result else None,
-                kept=result.kept if result else None,
-                failure=found.failures.get(rate),
-            )
-            for rate, result in sorted(found.tried.items())
-        ),
+        tries=found.tries(),
         unspent_tries=found.unspent,
         runs=tuple(_run(job, plan, problems) for job in jobs),
         costs=tuple(costs),

@@ -148,6 +148,11 @@ class RunJob:
         return (folder.finished and walked) or folder.failure() is not None
 
     @property
+    def failure(self) -> str | None:
+        """Why it cannot be finished, if it cannot."""
+        return RunFolder(self.folder).failure()
+
+    @property
     def final_point(self) -> str:
         """Name of the last checkpoint."""
         return f"step-{self.recipe.max_steps:06d}"

@@ -116,15 +116,12 @@ class TrainRecipe(TrainingOptions):
     seed: int = 1
 
 
-class ArenaRecipe(TrainingOptions):
-    """A comparison of methods at an equal budget.
+class ComparisonOptions(TrainingOptions):
+    """What all comparisons share: equal tries for everybody, seeds, items, and what is not to be lost.
 
     Attributes:
-        methods: Methods with their options, such as ``lora`` or ``oft(block_size=16)``.
-        budget: Trainable parameters each method is brought to: a number, or a method such as
-            ``lora-r8`` or ``full``.
         budget_tolerance_frac: Gap up to which a method counts as within the budget.
-        retention: What is to be kept: names of suites or tasks, or data files.
+        retention: What is to be kept and is never trained: names of suites or tasks, or data files.
         seeds: Seeds of the runs that are reported.
         search_seed: Seed of the runs that choose the learning rate; not among the reported ones.
         learning_rate_tries: Rates tried for each method.
@@ -135,16 +132,12 @@ class ArenaRecipe(TrainingOptions):
             target score is within one standard error of the best, the one that forgets least; ``target`` takes the
             best target score.
         validation_items: Most items of a task in a validation.
-        test_items: Most items of a task in the final test.
-        rewind_rule: How each run is rewound to its best point, on validation items: a rule such as ``keep_gain(0.95)``;
-            null leaves every run where it ended.
-        rewind_points: Most points of a path that are scored to find it, base and end included.
+        test_items: Most items of a task in a test.
+        rewind_points: Most points of a path that are scored to find the one to rewind to, start and end included.
         drop_overlap: Leave training examples out that are also evaluated, instead of refusing them.
         resamples: Bootstrap resamples behind every interval.
     """
 
-    methods: tuple[str, ...] = ("full", "lora", "dora", "pissa", "oft", "hra", "miss", "ia3", "layernorm")
-    budget: str | int = "lora-r8"
     budget_tolerance_frac: float = Field(default=0.02, ge=0)
     retention: tuple[str, ...] = ("general",)
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -156,27 +149,50 @@ class ArenaRecipe(TrainingOptions):
     learning_rate_rule: Literal["one_standard_error", "target"] = "one_standard_error"
     validation_items: int = Field(default=200, ge=2)
     test_items: int = Field(default=500, ge=2)
-    rewind_rule: str | None = "one_standard_error"
     rewind_points: int = Field(default=7, ge=2)
     drop_overlap: bool = False
     resamples: int = Field(default=10_000, ge=100)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if faults := self._between():
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _between(self) -> list[str]:
+        """What is wrong between options that are right by themselves, in sentences."""
         faults = []
-        if not self.methods:
-            faults.append("methods: name at least one")
-        if len(set(self.methods)) != len(self.methods):
-            faults.append("methods: one is named twice")
         if not self.retention:
             faults.append("retention: name at least one suite, task or file, or nothing can be forgotten")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             faults.append("seeds: give at least one, each once")
         if self.search_seed in self.seeds:
             faults.append(f"search_seed: {self.search_seed} is also a reported seed; the choice of a rate must not be")
-        if faults:
-            raise ValueError("\n".join(faults))
-        return self
+        return faults
+
+
+class ArenaRecipe(ComparisonOptions):
+    """A comparison of methods at an equal budget.
+
+    Attributes:
+        methods: Methods with their options, such as ``lora`` or ``oft(block_size=16)``.
+        budget: Trainable parameters each method is brought to: a number, or a method such as
+            ``lora-r8`` or ``full``.
+        rewind_rule: How each run is rewound to its best point, on validation items: a rule such as ``keep_gain(0.95)``;
+            null leaves every run where it ended.
+    """
+
+    methods: tuple[str, ...] = ("full", "lora", "dora", "pissa", "oft", "hra", "miss", "ia3", "layernorm")
+    budget: str | int = "lora-r8"
+    rewind_rule: str | None = "one_standard_error"
+
+    def _between(self) -> list[str]:
+        faults = []
+        if not self.methods:
+            faults.append("methods: name at least one")
+        if len(set(self.methods)) != len(self.methods):
+            faults.append("methods: one is named twice")
+        return [*faults, *super()._between()]
 
     def run(self, method: str, learning_rate: float, seed: int) -> TrainRecipe:
         """The recipe of one run of this comparison."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from holdfast.core.recipe import TrainingOptions, TrainRecipe
+from holdfast.core.recipe import ComparisonOptions, TrainingOptions, TrainRecipe
 
 Order = tuple[str, ...]
 
 
-class SequenceRecipe(TrainingOptions):
+class SequenceRecipe(ComparisonOptions):
     """One model that learns task after task, by several methods, in several orders.
 
     Attributes:
@@ -32,24 +31,14 @@ class SequenceRecipe(TrainingOptions):
         jointly: Methods that learn all tasks at once, mixed.
         budget: Trainable parameters each method is brought to: a number, or a method such as ``lora-r8``; null leaves
             methods as they are.
-        budget_tolerance_frac: Gap up to which a method counts as within the budget.
-        retention: What is to be kept and is never trained: names of suites or tasks, or data files.
-        seeds: Seeds of the runs that are reported.
-        search_seed: Seed of the runs that choose the learning rate; not among the reported ones.
         learning_rate_tries: Rates tried for each method, each on a whole sequence in the first order.
-        learning_rate_extra_tries: Most further rates tried where the best lies at an end of those tried.
-        learning_rate_spacing: Ratio between neighbouring rates.
-        learning_rate_scale: Factor on every method's centre rate; small models want larger rates than large ones.
         learning_rate_rule: How the rate is chosen on validation items: ``one_standard_error`` takes, of all rates after
             whose last stage the tasks score within one standard error of the best, the one that forgets least of what
             no stage trains; ``target`` takes the best score.
-        validation_items: Most items of a task in a validation.
         test_items: Most items of a task in a test; all tasks are tested after every stage.
         rewind_rule: How each stage steps back towards where it began before the next one begins, on validation items: a
             rule such as ``keep_gain(0.95)``; null leaves every stage where it ended.
         rewind_points: Most points of a stage's path that are scored to find it, start and end included.
-        drop_overlap: Leave training examples out that are also evaluated, instead of refusing them.
-        resamples: Bootstrap resamples behind every interval.
     """
 
     target: str = Field(default="", exclude=True)
@@ -61,24 +50,9 @@ class SequenceRecipe(TrainingOptions):
     alone: tuple[str, ...] = ()
     jointly: tuple[str, ...] = ()
     budget: str | int | None = None
-    budget_tolerance_frac: float = Field(default=0.02, ge=0)
-    retention: tuple[str, ...] = ("general",)
-    seeds: tuple[int, ...] = (1, 2, 3)
-    search_seed: int = 0
-    learning_rate_tries: int = Field(default=5, ge=1)
-    learning_rate_extra_tries: int = Field(default=2, ge=0)
-    learning_rate_spacing: float = Field(default=3.0, gt=1)
-    learning_rate_scale: float = Field(default=1.0, gt=0)
-    learning_rate_rule: Literal["one_standard_error", "target"] = "one_standard_error"
-    validation_items: int = Field(default=200, ge=2)
-    test_items: int = Field(default=500, ge=2)
     rewind_rule: str | None = None
-    rewind_points: int = Field(default=7, ge=2)
-    drop_overlap: bool = False
-    resamples: int = Field(default=10_000, ge=100)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _between(self) -> list[str]:
         faults = []
         if self.target:
             faults.append(f"target: a sequence learns its tasks one after the other; put '{self.target}' among them")
@@ -91,17 +65,10 @@ class SequenceRecipe(TrainingOptions):
             named = getattr(self, option)
             if len(set(named)) != len(named):
                 faults.append(f"{option}: one is named twice")
-        if not self.retention:
-            faults.append("retention: name at least one suite, task or file that no stage trains")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            faults.append("seeds: give at least one, each once")
-        if self.search_seed in self.seeds:
-            faults.append(f"search_seed: {self.search_seed} is also a reported seed; the choice of a rate must not be")
+        faults.extend(super()._between())
         if self.orders == () or (isinstance(self.orders, int) and self.orders < 1):
             faults.append("orders: give at least 1")
-        if faults:
-            raise ValueError("\n".join(faults))
-        return self
+        return faults
 
     def run(self, task: str, method: str, learning_rate: float, seed: int, *, steps: int | None = None) -> TrainRecipe:
         """The recipe of one stage; ``steps`` where they are not those of a single task."""

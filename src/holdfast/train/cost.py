@@ -17,10 +17,12 @@ from holdfast.models.base import Base
 from holdfast.train.hooks import add_gradient
 from holdfast.weights.contracts import Attachment, Method
 from holdfast.weights.material import Material
+from holdfast.weights.passes import take_gradient
 from holdfast.weights.quiet import quiet
 
 ROUNDS = 3
 STEPS = 4
+RATE = 1e-3
 STATUS = Path("/proc/self/status")
 
 
@@ -101,8 +103,8 @@ def _timed(attachment: Attachment, batch: dict[str, torch.Tensor]) -> list[float
     # What is looked at before training is not timed, and what it is does not matter for the time of a step.
     attachment.prepare(Material({"target": [batch]}, [batch]))
     tensors = list(attachment.trainable().values())
-    # A rate of zero: the work of a step without its effect.
-    optimizer = torch.optim.AdamW(tensors, lr=0.0, weight_decay=0.0, fused=True)
+    # Weights move, since methods that rank what has moved find nothing in weights that stay; `detach` puts them back.
+    optimizer = torch.optim.AdamW(tensors, lr=RATE, weight_decay=0.0, fused=True)
     attachment.before_training(optimizer, STEPS + 1)
     attachment.model.train()
     seconds = []
@@ -110,7 +112,7 @@ def _timed(attachment: Attachment, batch: dict[str, torch.Tensor]) -> list[float
         _finish()
         started = time.perf_counter()
         attachment.before_forward(step, STEPS + 1)
-        attachment.model(**batch).loss.backward()
+        take_gradient(attachment, lambda: attachment.model(**batch).loss.backward(), step)
         if (penalty := attachment.penalty()) is not None:
             add_gradient(penalty, attachment)
         attachment.after_backward(step, STEPS + 1)

@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from holdfast.arena.engine import EVIDENCE, environment, need, problems_of
+from holdfast.arena.engine import EVIDENCE, environment, need, problems_of, step_time, timed
 from holdfast.arena.executor import Executor, Watch
-from holdfast.arena.search import Search
+from holdfast.arena.rates import Judged, judged
+from holdfast.arena.search import Search, search_rates
 from holdfast.arena.sequence.chain import ChainJob
 from holdfast.arena.sequence.curriculum import Curriculum
 from holdfast.arena.sequence.plan import SequencePlan, planned_sequence
 from holdfast.arena.sequence.rows import Row
-from holdfast.arena.sequence.search import search_rates
 from holdfast.arena.sequence.stage import Stage
 from holdfast.core.errors import HoldfastError
-from holdfast.core.evidence import RateTry
 from holdfast.core.record import Record
 from holdfast.core.sequence_evidence import ChainRun, SequenceEntrant, SequenceEvidence
 from holdfast.core.sequence_evidence import Stage as StageEvidence
@@ -60,16 +59,30 @@ def run_sequences(curriculum: Curriculum, output: Path, executor: Executor, watc
         base = read_json(base_job.file)
         problems: dict[str, str] = {}
 
-        def do(jobs: list[ChainJob]) -> dict[str, str]:
+        validation = read_scores(plan.scores_of_base(plan.validation))
+
+        def do(jobs: Sequence[ChainJob]) -> dict[str, str]:
             problems.update(problems_of(executor, jobs, watch))
             return problems
 
-        searches = search_rates(plan, base["identity"], read_scores(plan.scores_of_base(plan.validation)), do, watch)
+        def attempt(label: str, rate: float) -> ChainJob:
+            row = plan.rows[label]
+            stages, seed = plan.lessons_of(row)[0], plan.recipe.search_seed
+            return plan.chain_job(row, stages, rate, seed, base["identity"], reported=False)
+
+        def judge(job: ChainJob) -> Judged | None:
+            last = job.stages[-1]
+            scores = last.run.scores(last.point, "validation")
+            learned = tuple(task for stage in job.stages for task in stage.lesson.tasks)
+            return judged(scores, validation, learned, tuple(curriculum.keep)) if scores else None
+
+        centres = {label: row.method.learning_rate for label, row in plan.rows.items()}
+        searches = search_rates(plan.recipe, centres, attempt, judge, do, watch)
         chains = {label: _chains(plan, row, searches[label], base["identity"]) for label, row in plan.rows.items()}
         reported = [job for jobs in chains.values() for job in jobs]
         watch.stage("sequences", len(reported))
         do(reported)
-        seconds = _step_seconds(plan, base["identity"], executor, watch)
+        seconds = timed(plan.cost_job(base["identity"]), executor, watch)
         evidence = SequenceEvidence(
             recipe=plan.recipe.model_dump(mode="json"),
             environment=environment(),
@@ -101,19 +114,6 @@ def _chains(plan: SequencePlan, row: Row, found: Search, base_identity: str) -> 
     ]
 
 
-def _step_seconds(
-    plan: SequencePlan, base_identity: str, executor: Executor, watch: Watch
-) -> Mapping[str, float] | str:
-    """Seconds of a step by label, or why they could not be measured: what was learned is not lost for it."""
-    watch.stage("costs", 1)
-    job = plan.cost_job(base_identity)
-    (outcome,) = executor.run([job], watch)
-    if outcome.failure is not None:
-        return f"the time of a step could not be measured: {outcome.failure}"
-    seconds: dict[str, float] = read_json(job.file)
-    return seconds
-
-
 def _entrant(
     plan: SequencePlan,
     row: Row,
@@ -131,15 +131,7 @@ def _entrant(
         regime=row.regime,
         trainable_params=int(first[0]) if first and first[0] is not None else row.params,
         learning_rate=found.chosen,
-        tries=tuple(
-            RateTry(
-                learning_rate=rate,
-                target=result.mean if result else None,
-                kept=result.kept if result else None,
-                failure=found.failures.get(rate),
-            )
-            for rate, result in sorted(found.tried.items())
-        ),
+        tries=found.tries(),
         unspent_tries=found.unspent,
         runs=runs,
         costs=tuple(_costs(plan, row, jobs, seconds, base_params)),
@@ -180,11 +172,7 @@ def _costs(
     plan: SequencePlan, row: Row, jobs: Sequence[ChainJob], seconds: Mapping[str, float] | str, base_params: int
 ) -> Iterator[Record]:
     label = row.label
-    if isinstance(seconds, str):
-        yield Record(subject=label, quantity="step_time_rel_lora", reason=seconds)
-    else:
-        rel = seconds[row.method.spec()] / seconds[plan.reference.method.spec()]
-        yield Record(subject=label, quantity="step_time_rel_lora", value=rel, unit="x")
+    yield step_time(label, seconds, row.method.spec(), plan.reference.method.spec())
     peaks = [[peak for stage in job.stages if (peak := stage.run.memory()) is not None] for job in jobs]
     if memory := [max(peak) for peak in peaks if peak]:
         yield Record(subject=label, quantity="peak_memory", value=median(memory), unit="bytes")
