@@ -19,7 +19,7 @@ from holdfast.core.errors import HoldfastError, RecipeError, unknown
 from holdfast.core.record import Record
 from holdfast.core.spec import parse_spec, spec_of
 from holdfast.core.task import Example
-from holdfast.weights.contracts import Attachment, Following, Method, Mixing, Patterned, Sourced
+from holdfast.weights.contracts import Attachment, Displacing, Following, Method, Mixing, Patterned, Sourced
 from holdfast.weights.material import Material
 from holdfast.weights.past import PastStage
 from holdfast.weights.path import Path
@@ -196,6 +196,21 @@ class OnTopAttachment:
     def before_forward(self, step: int, steps: int) -> None:
         """Hand the step on."""
         self.inner.before_forward(step, steps)
+
+    @property
+    def passes(self) -> int:
+        """As many as the inner attachment wants."""
+        return self.inner.passes if isinstance(self.inner, Displacing) else 1
+
+    def before_pass(self, step: int, micro_batch: int, turn: int) -> None:
+        """Hand the pass on."""
+        if isinstance(self.inner, Displacing):
+            self.inner.before_pass(step, micro_batch, turn)
+
+    def after_pass(self) -> None:
+        """Hand its end on."""
+        if isinstance(self.inner, Displacing):
+            self.inner.after_pass()
 
     def after_backward(self, step: int, steps: int) -> None:
         """Hand the step on."""

@@ -13,14 +13,13 @@ from holdfast.algebra.ranking import joined, parted
 from holdfast.algebra.uniform import Uniform
 from holdfast.core.errors import HoldfastError, RecipeError
 from holdfast.core.sites import block_of
-from holdfast.core.spec import spec_of
 from holdfast.methods.isolation.eligible import Eligible
 from holdfast.methods.isolation.seeds import seed_at
 from holdfast.methods.on_top import method_named
-from holdfast.methods.probing.attachment import ChosenAttachment
 from holdfast.methods.probing.choosing import Budget, chosen, fitting
 from holdfast.methods.probing.identity import weights_identity
 from holdfast.methods.probing.ledger import Ledger, Overlap
+from holdfast.methods.probing.method import Choosing
 from holdfast.methods.probing.most import most_params
 from holdfast.methods.probing.options import wrong_ratio, wrong_seed
 from holdfast.methods.probing.planning import planned, planned_tensors
@@ -31,7 +30,7 @@ from holdfast.methods.trace_probe import TraceProbe
 
 
 @dataclass(frozen=True)
-class RandomTensors:
+class RandomTensors(Choosing):
     """Train tensors that are drawn at random, and freeze the rest.
 
     What `trace_probe` gains over this is owed to its choice; what both gain over full fine-tuning is owed to freezing
@@ -55,10 +54,6 @@ class RandomTensors:
     """
 
     name: ClassVar[str] = "random_tensors"
-    learning_rate: ClassVar[float] = 2e-5
-    knob: ClassVar[str | None] = None
-    moves_base: ClassVar[bool] = True
-    served_as: ClassVar[str] = "merged"
     granularity: ClassVar[Granularity] = "tensor"
 
     ratio: float = 0.1
@@ -78,29 +73,6 @@ class RandomTensors:
         found = method_named(self.like)
         assert isinstance(found, TraceProbe), "faults() refuses all others"
         return found
-
-    def attach(self, model: nn.Module) -> ChosenAttachment:
-        """Let tensors be drawn.
-
-        Raises:
-            RecipeError: If an option is out of range.
-            HoldfastError: If nothing is eligible, or it is quantised.
-        """
-        if self.faults():
-            raise RecipeError(self.faults())
-        return ChosenAttachment(model, self)
-
-    def settings(self, model: nn.Module) -> Iterator[RandomTensors]:
-        """The method itself: its ratio is an option."""
-        yield self
-
-    def spec(self) -> str:
-        """The method with its options, as a recipe would write it."""
-        return spec_of(self.name, self)
-
-    def with_knob(self, value: int) -> RandomTensors:
-        """The method itself: it has no knob."""
-        return self
 
     def parameters(self, model: nn.Module) -> int:
         """How many parameters can be trained at most: which they are is known after the draw."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from holdfast.core.errors import RecipeError
 from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.core.record import Record
-from holdfast.core.spec import spec_of
-from holdfast.methods.probing.attachment import ChosenAttachment
 from holdfast.methods.probing.choosing import chosen
 from holdfast.methods.probing.finding import find
 from holdfast.methods.probing.identity import weights_identity
 from holdfast.methods.probing.ledger import Ledger
+from holdfast.methods.probing.method import Choosing
 from holdfast.methods.probing.most import most_params
 from holdfast.methods.probing.options import ProbeOptions
 from holdfast.methods.probing.planning import planned, planned_tensors
@@ -27,7 +25,7 @@ from holdfast.weights.material import Batch, Material
 
 
 @dataclass(frozen=True)
-class TraceProbe(ProbeOptions):
+class TraceProbe(ProbeOptions, Choosing):
     """Probe a task by a short full fine-tuning, rewind, and train the tensors that it moved most; freeze the rest.
 
     TRACE (Han et al., KDD 2026, arXiv 2605.31025; its abstract and the public scripts are known to us, the patch that
@@ -46,33 +44,6 @@ class TraceProbe(ProbeOptions):
     """
 
     name: ClassVar[str] = "trace_probe"
-    learning_rate: ClassVar[float] = 2e-5
-    knob: ClassVar[str | None] = None
-    moves_base: ClassVar[bool] = True
-    served_as: ClassVar[str] = "merged"
-
-    def attach(self, model: nn.Module) -> ChosenAttachment:
-        """Let the model be probed.
-
-        Raises:
-            RecipeError: If an option is out of range.
-            HoldfastError: If nothing is eligible, or it is quantised.
-        """
-        if self.faults():
-            raise RecipeError(self.faults())
-        return ChosenAttachment(model, self)
-
-    def settings(self, model: nn.Module) -> Iterator[TraceProbe]:
-        """The method itself: its ratio is an option, and says nothing exact of the number of parameters."""
-        yield self
-
-    def spec(self) -> str:
-        """The method with its options, as a recipe would write it."""
-        return spec_of(self.name, self)
-
-    def with_knob(self, value: int) -> TraceProbe:
-        """The method itself: it has no knob."""
-        return self
 
     def parameters(self, model: nn.Module) -> int:
         """How many parameters can be trained at most: which they are is known after the probe."""

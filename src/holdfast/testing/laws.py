@@ -22,6 +22,7 @@ from holdfast.core.errors import NotMeasurable
 from holdfast.measure.points import Checkpoint
 from holdfast.weights.contracts import Attachment, Method, Planned, Sourced
 from holdfast.weights.material import Batch, Material
+from holdfast.weights.passes import take_gradient
 from holdfast.weights.quiet import quiet
 
 TOLERANCE = 2e-5
@@ -261,9 +262,9 @@ def _train(seen: _Trained) -> None:
     model.train()
     for step in range(STEPS):
         attachment.before_forward(step, STEPS)
-        loss = model(input_ids=seen.inputs, labels=seen.inputs).loss
-        penalty = attachment.penalty()
-        (loss if penalty is None else loss + penalty).backward()
+        take_gradient(attachment, lambda: model(input_ids=seen.inputs, labels=seen.inputs).loss.backward(), step)
+        if (penalty := attachment.penalty()) is not None:
+            penalty.backward()
         attachment.after_backward(step, STEPS)
         optimizer.step()
         attachment.after_step(step, STEPS)

@@ -222,3 +222,28 @@ class Planned(Attachment, Protocol):
     def plan(self) -> ParameterPlan:
         """The tensors that were chosen, with all that the choice rests on."""
         ...
+
+
+@runtime_checkable
+class Displacing(Protocol):
+    """Whatever has the gradient of a micro-batch taken at other weights than those that the optimizer moves.
+
+    An attachment may be one. Whoever trains asks, and wraps the forward and backward passes of every micro-batch as
+    `holdfast.weights.passes.take_gradient` does; between micro-batches the weights are those that the optimizer moves.
+    """
+
+    @property
+    def passes(self) -> int:
+        """How often a micro-batch goes forward and backward; the gradient of the last time is the one that counts."""
+        ...
+
+    def before_pass(self, step: int, micro_batch: int, turn: int) -> None:
+        """Called before a pass (``turn``, from 0) of a micro-batch (from 0) of optimizer step ``step`` (from 0)."""
+        ...
+
+    def after_pass(self) -> None:
+        """Called after each pass, also one that failed, and to no effect where none is under way.
+
+        The weights are then bit for bit what they were before it.
+        """
+        ...
