@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.core.basin import BasinCurve, BasinMeasurement, BasinWidth, Level
+from holdfast.core.basin import BasinCurve, BasinMeasurement, BasinWidth, InputCurve, InputLevel, Level
 from holdfast.core.certificate import Certificate
 from holdfast.core.record import Record
 
@@ -45,6 +45,17 @@ def test_an_end_of_a_width_is_there_or_its_reason_is() -> None:
     assert BasinWidth(**width, low=0.1, high=0.4).sigma == pytest.approx(0.2)
     with pytest.raises(ValueError, match=r"the distance inside lies below the one outside, found 0\.4 and 0\.1"):
         BasinWidth(**width, low=0.4, high=0.1)
+
+
+def test_amounts_of_noise_on_an_input_ascend_and_no_more_than_all_tokens_are_replaced() -> None:
+    half, all_, more = (InputLevel(amount=amount, scores=(0.5,), mean=0.5) for amount in (0.5, 1.0, 2.0))
+    curve: dict[str, Any] = {"ability": "logic", "base": 0.9, "items": 4}
+    with pytest.raises(ValueError, match=r"amounts of noise on an input ascend, found \[1\.0, 0\.5\]"):
+        InputCurve(**curve, kind="tokens", levels=(all_, half))
+    with pytest.raises(ValueError, match=r"no more than all tokens can be replaced, found a share of 2\.0"):
+        InputCurve(**curve, kind="tokens", levels=(half, more))
+    assert InputCurve(**curve, kind="tokens", levels=(half, all_)).levels[-1].amount == 1.0
+    assert InputCurve(**curve, kind="embeddings", levels=(half, more)).levels[-1].amount == 2.0
 
 
 def test_weights_that_were_not_given_back_invalidate_what_was_measured() -> None:

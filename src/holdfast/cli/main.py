@@ -9,6 +9,7 @@ from rich.console import Console
 
 from holdfast.cli import (
     arena,
+    basin,
     check,
     continual,
     diagnose,
@@ -42,6 +43,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.command("relate")(relate.relate)
 app.command("rewind")(rewind.rewind)
 app.command("sequence", context_settings=PASS_ON)(sequence.sequence)
+app.command("basin", context_settings=PASS_ON)(basin.basin)
 app.command("probe")(probe.probe)
 app.command("continual")(continual.continual)
 app.command("report")(report.report)

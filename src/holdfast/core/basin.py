@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -166,6 +166,52 @@ class BasinVerdict(Document):
     sentence: str
 
 
+class InputLevel(Document):
+    """The scores under one amount of noise on the input.
+
+    Attributes:
+        amount: Share of the tokens that were replaced, or standard deviation of the noise on every coordinate of the
+            embeddings.
+        scores: Mean score over all items, one a draw.
+        mean: Mean over draws.
+        spread: Student's 95 % interval of the mean over draws; absent with a single one.
+    """
+
+    amount: Positive
+    scores: tuple[Frac, ...] = Field(min_length=1)
+    mean: Frac
+    spread: tuple[FiniteFloat, FiniteFloat] | None = None
+
+
+class InputCurve(Document):
+    """The score of an ability while its prompts are disturbed and the weights are left alone.
+
+    Attributes:
+        ability: Name of the task.
+        kind: ``tokens`` where tokens are replaced by others, ``embeddings`` where noise is put on their embeddings.
+        base: Score on the prompts as they are.
+        chance: Score of a guess that knows nothing.
+        items: How many items were asked in every draw.
+        levels: The amounts, ascending.
+    """
+
+    ability: str
+    kind: Literal["tokens", "embeddings"]
+    base: Frac
+    chance: Frac = 0.0
+    items: int = Field(ge=1)
+    levels: tuple[InputLevel, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        amounts = [level.amount for level in self.levels]
+        if any(one >= other for one, other in pairwise(amounts)):
+            raise ValueError(f"amounts of noise on an input ascend, found {amounts}")
+        if self.kind == "tokens" and amounts[-1] > 1:
+            raise ValueError(f"no more than all tokens can be replaced, found a share of {amounts[-1]}")
+        return self
+
+
 class BasinMeasurement(Document):
     """All that was found around a base.
 
@@ -174,6 +220,7 @@ class BasinMeasurement(Document):
         base_identity: Name of its weights.
         space: Where the noise lies.
         coordinates: How many scalars it moves.
+        tolerance: How much of a score may be lost, on average, within a soft basin.
         left_out: Tensors that it does not move, and why.
         lost_frac: Share of the noise that rounding swallowed, by distance; empty where nothing was looked at.
         hash_before: Of the weights, before anything was moved.
@@ -182,14 +229,18 @@ class BasinMeasurement(Document):
         widths: Widths with intervals.
         certificates: What any fine-tune must keep.
         verdicts: Fine-tunes that were at hand.
+        inputs: Scores while the prompts are disturbed.
         notes: What else must be known, a sentence each.
         environment: Versions, and how long it took.
+        recipe: Every option, written out.
+        command: What makes it anew, as it is typed; absent where it was not begun from a terminal.
     """
 
     base: str
     base_identity: str
     space: str
     coordinates: int = Field(ge=1)
+    tolerance: Frac = 0.05
     left_out: Mapping[str, str] = Field(default_factory=dict)
     lost_frac: tuple[tuple[Positive, Frac], ...] = ()
     hash_before: str
@@ -198,8 +249,11 @@ class BasinMeasurement(Document):
     widths: tuple[BasinWidth, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     verdicts: tuple[BasinVerdict, ...] = ()
+    inputs: tuple[InputCurve, ...] = ()
     notes: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
+    recipe: Mapping[str, Any] = Field(default_factory=dict)
+    command: str | None = None
 
     @model_validator(mode="after")
     def _given_back(self) -> Self:

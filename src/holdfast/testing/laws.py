@@ -264,7 +264,7 @@ def _train(seen: _Trained) -> None:
         attachment.before_forward(step, STEPS)
         take_gradient(attachment, lambda: model(input_ids=seen.inputs, labels=seen.inputs).loss.backward(), step)
         if (penalty := attachment.penalty()) is not None:
-            penalty.backward()
+            torch.autograd.backward(penalty)
         attachment.after_backward(step, STEPS)
         optimizer.step()
         attachment.after_step(step, STEPS)

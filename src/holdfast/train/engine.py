@@ -25,9 +25,10 @@ from holdfast.train.data import SOURCE, TASK, training_rows
 from holdfast.train.facts import attached_facts, saved_facts, trained_facts
 from holdfast.train.hooks import AttachmentCallback
 from holdfast.train.looking import Make, look
+from holdfast.train.passes import take_passes
 from holdfast.train.trainer import COMPLETE, CompletionTrainer
 from holdfast.weights.adapter import count, is_adapter
-from holdfast.weights.contracts import Attachment, Following, Isolated, Method, Mixing, Planned, Staged
+from holdfast.weights.contracts import Attachment, Displacing, Following, Isolated, Method, Mixing, Planned, Staged
 from holdfast.weights.logits import fixed_inputs, logits_on
 from holdfast.weights.past import PastStage
 from holdfast.weights.quiet import quiet
@@ -224,6 +225,8 @@ def _trainer(
         callbacks=[AttachmentCallback(attachment), CheckpointCallback(base, attachment, recipe, folder, tick)],
     )
     trainer.remove_callback(PrinterCallback)
+    if isinstance(attachment, Displacing):
+        take_passes(trainer, attachment)
     return trainer
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from holdfast.weights.contracts import Attachment
+from holdfast.core.errors import HoldfastError
+from holdfast.train.passes import PassCallback
+from holdfast.weights.contracts import Attachment, Displacing
 
 
 def callback(attachment: Attachment) -> TrainerCallback:
@@ -17,8 +19,19 @@ def callback(attachment: Attachment) -> TrainerCallback:
 
         attachment = Lora(r=8).attach(model)
         trainer = SFTTrainer(model=attachment.model, ..., callbacks=[callback(attachment)])
+
+    Raises:
+        HoldfastError: If the method takes the gradient of a micro-batch more than once, which no callback can do.
     """
-    return AttachmentCallback(attachment)
+    if not isinstance(attachment, Displacing):
+        return AttachmentCallback(attachment)
+    if attachment.passes > 1:
+        raise HoldfastError(
+            f"this method sends every micro-batch forward and backward {attachment.passes} times, and no callback can "
+            "make a trainer do so; attach the method below it, and put this one into the trainer by "
+            "holdfast.train.widening.widen(trainer, method)"
+        )
+    return PassingCallback(attachment, PassCallback(attachment))
 
 
 class AttachmentCallback(TrainerCallback):
@@ -55,6 +68,29 @@ class AttachmentCallback(TrainerCallback):
     ) -> None:
         # Gradients are still there now, and gone at on_step_end.
         self._attachment.after_step(state.global_step, state.max_steps)
+
+
+class PassingCallback(AttachmentCallback):
+    """Calls the hooks of an attachment around the passes of every micro-batch too, where no trainer does so."""
+
+    def __init__(self, attachment: Attachment, passes: PassCallback) -> None:
+        super().__init__(attachment)
+        self._passes = passes
+
+    def on_step_begin(self, *passed: Any, **kwargs: Any) -> None:
+        super().on_step_begin(*passed, **kwargs)
+        self._passes.on_step_begin(*passed, **kwargs)
+
+    def on_substep_end(self, *passed: Any, **kwargs: Any) -> None:
+        self._passes.on_substep_end(*passed, **kwargs)
+
+    def on_pre_optimizer_step(self, *passed: Any, **kwargs: Any) -> None:
+        # The penalty and the optimizer are to see clean weights.
+        self._passes.on_pre_optimizer_step(*passed, **kwargs)
+        super().on_pre_optimizer_step(*passed, **kwargs)
+
+    def on_epoch_end(self, *passed: Any, **kwargs: Any) -> None:
+        self._passes.on_epoch_end(*passed, **kwargs)
 
 
 def add_gradient(penalty: torch.Tensor, attachment: Attachment) -> None:

@@ -45,6 +45,7 @@ def take_gradient(who: object, run: Callable[[], Found], step: int, micro_batch:
 @contextmanager
 def _drawn_again() -> Iterator[None]:
     """What is drawn in the block will be drawn once more after it."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    on_cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = [torch.cuda.current_device()] if on_cuda else []
     with torch.random.fork_rng(devices):
         yield
