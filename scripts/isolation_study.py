@@ -49,6 +49,10 @@ QUESTIONS = {
     "does a pull back beat plain?": [(pull, "full") for pull in PULLS],
     "does holding a fifth beat a pull back?": [("epi(ratio=0.2)", pull) for pull in PULLS],
     "do peft's own beat plain?": [(tuner, "full") for tuner in PEFT],
+    "picked after the table was seen: does GMT at 5 % beat plain and isolation?": [
+        ("gmt(ratio=0.05)", "full"),
+        ("gmt(ratio=0.05)", "epi(ratio=0.2)"),
+    ],
     "does the interval matter, at 1 %?": [
         (f"epi(ratio=0.01, interval={every})", "static(ratio=0.01)") for every in (1, 2, 40)
     ],
