@@ -135,6 +135,7 @@ def test_measures_are_means_over_the_sites_of_a_diagnosis(
         assert lora(found, 2).measures[name] == pytest.approx(np.mean([v for v in values if v is not None]), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_all_checkpoints_may_be_taken_with_their_validation_scores(
     finished: Finished, miniature: Base, prompts: dict[str, Asked]
 ) -> None:

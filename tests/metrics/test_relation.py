@@ -172,6 +172,7 @@ def test_published_family_means_prove_little_after_adjustment() -> None:
     assert found["procrustes"].left_out.pearson_turned_by == (("OFT", "PiSSA"),)
 
 
+@pytest.mark.slow
 def test_of_eight_null_measures_any_is_called_real_in_one_of_twenty_cohorts() -> None:
     # 120 cohorts; at a true rate of 5 %, more than 10.9 % is a chance of 1 in 250.
     rng, alarms = np.random.default_rng(4), 0

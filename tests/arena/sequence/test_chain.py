@@ -55,6 +55,7 @@ def test_what_is_known_to_the_base_is_a_source_too(tmp_path: Path) -> None:
     assert source == [["logic"] * 6, ["cant", "logic"] * 3, ["cant", "diagnosis", "logic"] * 2]
 
 
+@pytest.mark.slow
 def test_replay_trains_as_its_inner_method_until_there_is_something_to_replay(tmp_path: Path) -> None:
     full, replay = (ended(chain_of(tmp_path, methods=(method,))).stages for method in ("full", "replay(share=0.5)"))
     assert replay[0] == full[0]
