@@ -114,7 +114,7 @@ def fitting(model: str) -> Callable[[str], bool]:
 
 
 def recipe_of(out: Path, model: str, names: Sequence[str]) -> dict[str, Any]:
-    """A recipe that two cores finish in an evening; numbers to be quoted want ``--orders 3 --seeds 1 2 3``."""
+    """A recipe for a first look, in one order and with one seed; numbers want ``--orders 3 --seeds 1 2 3``."""
     return {
         "model_name_or_path": model,
         "tasks": [str(out / name) for name in names],

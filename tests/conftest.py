@@ -1,4 +1,7 @@
-"""What all tests share: no network, one thread, a small model, and the miniature, which no test may change."""
+"""What all tests share: no network, one thread, a small model, and the miniature, which no test may change.
+
+Libraries are loaded where they are used: the process that hands tests out to others would load them for nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,63 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 from hypothesis import settings
-from small import bits, same_bits
-from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from holdfast.models.base import Base, open_base
-from holdfast.models.identity import identity_of
-from holdfast.testing.laws import small_model
-from holdfast.weights.adapter import read_adapter
-from holdfast.weights.checkpoint import read_full
-from holdfast.weights.update import Update
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
-torch.set_num_threads(1)
-torch.manual_seed(0)  # for what tests draw while they are collected
+    from holdfast.models.base import Base
+    from holdfast.weights.update import Update
+
 settings.register_profile("holdfast", deadline=None, derandomize=True, database=None)
 settings.load_profile("holdfast")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread, and the same numbers for what tests draw while they are collected."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes test, the tests of a file stay in one: what they share is then made once.
+
+    Files come in their usual order, which begins with the long ones; another ``--dist`` is heeded.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Every test draws the same numbers, whichever ran before it: torch seeds each process at random."""
+    import torch
+
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def miniature() -> Iterator[Base]:
+    from holdfast.models.base import open_base
+    from holdfast.models.identity import identity_of
+
     base = open_base("miniature")
     yield base
     assert identity_of(base.model) == base.identity, "a test has changed the miniature that all tests share"
@@ -48,12 +74,16 @@ def miniature() -> Iterator[Base]:
 @pytest.fixture
 def model() -> PreTrainedModel:
     """A small model that a test may do with as it likes."""
+    from holdfast.testing.laws import small_model
+
     return small_model()
 
 
 @pytest.fixture
 def inputs() -> Tensor:
     """Tokens for it to read."""
+    import torch
+
     return torch.randint(3, 128, (3, 11), generator=torch.Generator().manual_seed(4))
 
 
@@ -89,6 +119,10 @@ def printed(toy: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def toy_base(toy: Path) -> Iterator[PreTrainedModel]:
+    import torch
+    from small import bits, same_bits
+    from transformers import AutoModelForCausalLM
+
     base = AutoModelForCausalLM.from_pretrained(toy / "base", dtype=torch.float32)
     before = bits(base)
     yield base
@@ -97,6 +131,9 @@ def toy_base(toy: Path) -> Iterator[PreTrainedModel]:
 
 @pytest.fixture(scope="module")
 def toy_updates(toy: Path, toy_base: PreTrainedModel) -> dict[str, Update]:
+    from holdfast.weights.adapter import read_adapter
+    from holdfast.weights.checkpoint import read_full
+
     return {
         "full": read_full(toy / "base", toy / "full"),
         "lora-r8": read_adapter(toy / "lora-r8", toy_base),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing as mp
 import os
-import subprocess
+import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -16,15 +18,40 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-ROOM = Path(__file__).parent
+PATIENCE_S = 300
+
+
+def begun(program: Path, *words: object) -> BaseProcess:
+    """A process that runs a program as the main one, forked from one that has loaded the libraries: that costs little.
+
+    It is the server of ``holdfast.arena.executor``, so that a session of tests has one of them.
+    """
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["holdfast.arena.jobs"])
+    process = context.Process(target=_run, args=(program, [str(word) for word in words], dict(os.environ)))
+    process.start()
+    return process
+
+
+def _run(program: Path, words: Sequence[str], environment: dict[str, str]) -> None:
+    os.environ.update(environment)  # the server knows that of the moment when it was started
+    sys.argv = [str(program), *words]
+    runpy.run_path(str(program), run_name="__main__")
 
 
 def launch(program: Path, world: int, folder: Path, *words: str) -> None:
     """Run a program in so many processes, each told its rank, their number, and a folder that they share."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOM), "OMP_NUM_THREADS": "1"}
-    lines = [[sys.executable, str(program), str(rank), str(world), str(folder), *words] for rank in range(world)]
-    processes = [subprocess.Popen(line, env=environment) for line in lines]
-    assert [process.wait(timeout=300) for process in processes] == [0] * world
+    assert ends([begun(program, rank, world, folder, *words) for rank in range(world)]) == [0] * world
+
+
+def ends(processes: Sequence[BaseProcess]) -> list[int | None]:
+    """How processes ended; nothing, and killed, is one that waits for ever."""
+    for process in processes:
+        process.join(PATIENCE_S)
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    return codes
 
 
 @contextmanager

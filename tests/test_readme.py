@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import holdfast, printed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,16 +27,17 @@ def test_the_readme_shows_the_example_as_it_is() -> None:
     assert blocks("python") == [body]
 
 
-def test_the_example_prints_what_the_readme_says(tmp_path: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    printed = "\n".join(line for line in done.stdout.splitlines() if "diagnosis" in line)
+as_anywhere = pytest.mark.filterwarnings("default")
+"""Warnings of other libraries are no faults of an example."""
+
+
+@as_anywhere
+def test_the_example_prints_what_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = "\n".join(line for line in printed(EXAMPLE).splitlines() if "diagnosis" in line)
     (shown,) = blocks("")
-    assert re.sub(r"\d\.\d\d", "", printed) == re.sub(r"\d\.\d\d", "", shown.rstrip())
-    found, told = numbers(printed), numbers(shown)
+    assert re.sub(r"\d\.\d\d", "", said) == re.sub(r"\d\.\d\d", "", shown.rstrip())
+    found, told = numbers(said), numbers(shown)
     for row, wanted in zip(found, told, strict=True):
         # Rounding differs from one build of torch to another, and training carries it on.
         assert row == pytest.approx(wanted, abs=0.3)
@@ -47,22 +46,19 @@ def test_the_example_prints_what_the_readme_says(tmp_path: Path) -> None:
     assert sum(part_way[2:]) > sum(end[2:]), "and more is kept than at the end"
 
 
-def test_the_example_of_a_loop_holds_what_it_says(tmp_path: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, str(ROOT / "examples" / "isolated_loop.py")]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    held, eligible = map(int, re.match(r"(\d+) of (\d+) scalars held", done.stdout).groups())
+@as_anywhere
+def test_the_example_of_a_loop_holds_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = printed(ROOT / "examples" / "isolated_loop.py")
+    held, eligible = map(int, re.match(r"(\d+) of (\d+) scalars held", said).groups())
     assert held == eligible // 100
 
 
 @pytest.mark.slow
-def test_the_example_of_a_stage_trains_what_it_says(tmp_path: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, str(ROOT / "examples" / "trace_stage.py")]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "2 of 28 eligible tensors" in done.stdout
+@as_anywhere
+def test_the_example_of_a_stage_trains_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "2 of 28 eligible tensors" in printed(ROOT / "examples" / "trace_stage.py")
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))))
@@ -82,13 +78,11 @@ def test_every_method_is_named_in_the_readme() -> None:
         assert f"`{name}" in README or name == "shift", name
 
 
-def test_the_example_recipe_takes_a_model_and_texts(tmp_path: Path) -> None:
+def test_the_example_recipe_takes_a_model_and_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("new", "old"):
         text = "\n\n".join(f"The {name} text, part {part}, goes on like this." * 12 for part in range(60))
         (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
     given = ["--model_name_or_path", "miniature", "--target", "new.txt", "--retention", "old.txt"]
-    done = subprocess.run(
-        [sys.executable, "-m", "holdfast.cli.main", "validate", str(ROOT / "examples" / "own_model.yaml"), *given],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    done = holdfast("validate", str(ROOT / "examples" / "own_model.yaml"), *given)
     assert done.returncode == 0, done.stdout + done.stderr

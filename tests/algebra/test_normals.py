@@ -50,7 +50,7 @@ def test_they_are_those_of_splitmix_by_box_and_muller(name: str, start: int) -> 
 
 
 def test_every_byte_is_fixed() -> None:
-    """Noise that was drawn once can be drawn by every later version, on every machine."""
+    """Noise that was drawn once can be drawn by every later version, and on another processor."""
     drawn = normal(42, "weight", 0, 100_000)
     assert hashlib.blake2b(drawn.numpy().tobytes(), digest_size=8).hexdigest() == "cd930b0171b50924"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from processes import begun, ends
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
@@ -94,11 +94,7 @@ def faults(rank: int, mesh: DeviceMesh, together: Together) -> list[str]:
 def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the processes wrote down."""
     folder = tmp_path_factory.mktemp("ranks")
-    commands = [[sys.executable, __file__, str(rank), str(folder)] for rank in range(WORLD)]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    for process in running:
-        _, complaint = process.communicate(timeout=120)
-        assert process.returncode == 0, complaint
+    assert ends([begun(Path(__file__), rank, folder) for rank in range(WORLD)]) == [0] * WORLD
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(WORLD)]
 
 

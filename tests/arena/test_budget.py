@@ -41,6 +41,7 @@ def catalogue() -> dict[str, Method]:
     return {name: registry.lookup("methods", name)() for name in registry.names("methods") if name != "peft"}
 
 
+@cache
 def settled(name: str, budget: int = 17_408, model: PreTrainedModel | None = None) -> Settled:
     method = PeftTuner(tuner=name.removeprefix("peft:")) if name.startswith("peft:") else catalogue()[name]
     return settle(method, model or bench(), budget, 0.02)

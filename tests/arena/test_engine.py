@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contests import HereAndNow, small_contest
+from contests import HereAndNow, NoClock, small_contest
 
 from holdfast.arena.engine import compare
 from holdfast.arena.executor import Outcome, Unwatched
@@ -115,13 +115,12 @@ def test_tries_are_equal_and_unspent_ones_are_told(tmp_path: Path) -> None:
 
 def test_a_rate_that_diverges_is_a_try_and_not_the_end(tmp_path: Path) -> None:
     options: dict[str, Any] = {"learning_rate_scale": 1e22, "learning_rate_tries": 1, "methods": ("full",)}
-    executor = HereAndNow()
-    evidence = compared(small_contest(**options), tmp_path, executor)
+    evidence = compared(small_contest(**options), tmp_path, NoClock())
     (entrant,) = evidence.entrants
     assert entrant.learning_rate is None
     assert entrant.runs == ()
     assert "the loss became" in (entrant.tries[0].failure or "")
-    again = HereAndNow()
+    again = NoClock()
     compared(small_contest(**options), tmp_path, again)
     assert "full rate" not in " ".join(again.ran)
 
@@ -141,10 +140,15 @@ class Unlucky(HereAndNow):
 
 
 def test_what_breaks_by_accident_is_done_once_more(finished: tuple[Path, Evidence], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    for run in copy.glob("runs/ia3-*"):
+        shutil.rmtree(run)
     _, spared = finished[1].entrants
     (rate,) = spared.tries
     unlucky = Unlucky({f"ia3 rate {rate.learning_rate:g}": 1, "ia3 seed 1": 1})
-    (struck,) = compared(small_contest(methods=("ia3",)), tmp_path, unlucky).entrants
+    _, struck = compared(small_contest(), copy, unlucky).entrants
+    assert unlucky.ran == [f"ia3 rate {rate.learning_rate:g}", "ia3 seed 1"]
     assert struck.tries == spared.tries
     assert struck.runs[0].test == spared.runs[0].test
 
@@ -178,13 +182,20 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         compared(small_contest(), tmp_path)
 
 
+class BaseAlone(HereAndNow):
+    """The base is scored; every other job breaks."""
+
+    def _one(self, job: Job) -> Outcome:
+        return super()._one(job) if job.name == "base" else Outcome(job.name, "not today")
+
+
 def test_a_base_that_has_changed_since_is_refused(tmp_path: Path) -> None:
     from holdfast.models.base import located
 
     model = tmp_path / "model"
     shutil.copytree(located("miniature"), model)
     options = {"model_name_or_path": str(model), "methods": ("ia3",)}
-    compared(small_contest(**options), tmp_path / "out")
+    compared(small_contest(**options), tmp_path / "out", BaseAlone())
     from safetensors.torch import load_file, save_file
 
     weights = load_file(model / "model.safetensors")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from contests import Endless, Note, Stumble
+from processes import begun
 
 from holdfast.arena.executor import LocalPool, Outcome, Unwatched
 
@@ -81,12 +79,11 @@ if __name__ == "__main__":
 def test_jobs_die_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
     script, note = tmp_path / "script.py", tmp_path / "pid"
     script.write_text(SCRIPT)
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    parent = subprocess.Popen([sys.executable, str(script), str(note)], env=env)
+    parent = begun(script, note)
     until(lambda: note.is_file() and bool(note.read_text()), 120)
     child = int(note.read_text())
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    parent.kill()
+    parent.join()
     until(lambda: not alive(child), 10)
 
 

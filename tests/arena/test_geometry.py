@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contests import HereAndNow, small_contest
+from contests import NoClock, small_contest
 from small import bits, same_bits
 
 from holdfast.arena.engine import compare
@@ -36,7 +36,7 @@ HOW = replace(BRISK, choice=TokenChoice(tokens=4))
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
     contest = small_contest(methods=("lora", "ia3", "layernorm"), seeds=(1, 2))
-    return folder, compare(contest, folder, HereAndNow(), Unwatched())
+    return folder, compare(contest, folder, NoClock(), Unwatched())
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from contests import HereAndNow, small_contest
+from contests import NoClock, small_contest
 
 from holdfast.arena.engine import compare
 from holdfast.arena.executor import Unwatched
@@ -113,7 +113,7 @@ def test_two_tasks_are_learned_scored_and_compared_with_methods_that_draw_on_a_s
     contest = small_contest(
         methods=("ewc(on='lora(r=8)', batches=1)", "replay(on='lora(r=8)')"), target="cant+query", source=("recall",)
     )
-    evidence = compare(contest, tmp_path, HereAndNow(), Unwatched())
+    evidence = compare(contest, tmp_path, NoClock(), Unwatched())
     assert evidence.learn == ("cant", "query")
     for entrant in evidence.entrants:
         (run,) = entrant.runs

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from contests import HereAndNow, small_contest
+from contests import NoClock, small_contest
 from small import bits, same_bits
 
 from holdfast.arena.engine import compare
@@ -24,8 +24,8 @@ METHODS = ("lora", "hra", "full", "peft:prompt_tuning(num_virtual_tokens=2)")
 RULE = "lose_at_most(0.6)"
 
 
-def run(folder: Path, rule: str | None = RULE) -> tuple[Evidence, HereAndNow]:
-    executor = HereAndNow()
+def run(folder: Path, rule: str | None = RULE) -> tuple[Evidence, NoClock]:
+    executor = NoClock()
     contest = small_contest(methods=METHODS, retention=("recall",), rewind_rule=rule, rewind_points=4)
     return compare(contest, folder, executor, Unwatched()), executor
 

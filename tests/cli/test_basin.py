@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from holdfast.cli import basin
-from holdfast.cli.basin import BASIN, KEPT, recipe_of
+from holdfast.cli.basin import KEPT, recipe_of
 from holdfast.cli.main import app
+from holdfast.cli.report import BASIN
 from holdfast.core.basin import BasinMeasurement
 from holdfast.core.errors import BadData, NotMeasurable, RecipeError
 from holdfast.core.record import read_jsonl
@@ -36,7 +36,9 @@ def run() -> Command:
 
 
 def test_a_model_is_measured(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.report.basin.publish.published_basin", lambda found, folder: folder / "report.html")
+    monkeypatch.setattr(
+        "holdfast.report.basin.publish.published_basin", lambda found, folder, before: folder / "report.html"
+    )
     said = run(*QUICK, "--output_dir", tmp_path / "out")
     found = BasinMeasurement.model_validate_json((tmp_path / "out" / BASIN).read_text())
     assert {(curve.ability, curve.direction) for curve in found.curves} == {
@@ -95,4 +97,4 @@ def test_a_file_without_items_is_refused(run: Command, tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text("")
     with pytest.raises(BadData):
         run("--suite", tmp_path / "none.jsonl", "--output_dir", tmp_path / "out")
-    assert basin.BASIN not in [file.name for file in tmp_path.rglob("*")]
+    assert BASIN not in [file.name for file in tmp_path.rglob("*")]

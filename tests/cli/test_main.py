@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import holdfast
 from contests import SMALL
 
 from holdfast.core.recipe import ArenaRecipe
 from holdfast.testing.laws import LAWS
 
 
-def holdfast(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+def in_its_own_process(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "holdfast.cli.main", *words]
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120", **env}, check=False
-    )
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"}, check=False)
 
 
 @pytest.mark.parametrize("words", [("--help",), ("ls",), ("ls", "methods", "--json"), ("arena", "--help")])
@@ -41,7 +40,7 @@ def test_help_is_there_in_half_a_second_of_work() -> None:
     spent = []
     for _ in range(3):
         before = os.times()
-        assert holdfast("--help").returncode == 0
+        assert in_its_own_process("--help").returncode == 0
         after = os.times()
         spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(spent) < 0.5
@@ -76,6 +75,12 @@ def test_faults_are_told_and_have_their_exit_code(words: tuple[str, ...], code: 
     assert (done.returncode, done.stdout) == (code, "")
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("words", "code"), [(("ls", "--json"), 0), (("nosuch",), 3), (("report", "nosuch"), 1)])
+def test_a_process_of_its_own_says_and_ends_with_the_same(words: tuple[str, ...], code: int) -> None:
+    here, there = holdfast(*words), in_its_own_process(*words)
+    assert (there.returncode, there.stdout, there.stderr) == (code, here.stdout, here.stderr)
 
 
 def test_all_faults_of_a_recipe_are_told_at_once(tmp_path: Path) -> None:

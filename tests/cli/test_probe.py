@@ -90,10 +90,17 @@ def test_the_list_is_printed_and_saved(run: Command, small: Path, data: Path, tm
     assert lines[-1] == str(out)
 
 
-def test_a_training_would_choose_the_same(run: Command, small: Path, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tasks", [1, 2])
+def test_a_training_would_choose_the_same(run: Command, small: Path, data: Path, tmp_path: Path, tasks: int) -> None:
     chooser = "trace_probe(probe_learning_rate=0.01)"
-    run(small, data, "--method", chooser, "--train_items", "16", "--out", tmp_path / "plan.json")
-    options = {"method": chooser, "target": data, "model_name_or_path": small, "train_items": 16, "max_steps": 3}
+    other = written(tmp_path / "other.jsonl", [{"prompt": f"{n} and", "completion": " more"} for n in range(20)])
+    target = "+".join(str(file) for file in (data, other)[:tasks])
+    asked = ("--method", chooser, "--train_items", "16", "--per_device_train_batch_size", "6")
+    run(small, target, *asked, "--out", tmp_path / "plan.json")
+    options = {
+        "method": chooser, "target": target, "model_name_or_path": small, "train_items": 16, "max_steps": 3,
+        "per_device_train_batch_size": 6,
+    }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     done = CliRunner().invoke(app, ["train", *words, "--output_dir", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output

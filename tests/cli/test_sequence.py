@@ -17,6 +17,7 @@ from holdfast.core.errors import RecipeError
 from holdfast.core.sequence_recipe import SequenceRecipe
 from holdfast.core.task import Suite
 from holdfast.tasks.cant import Cant
+from holdfast.tasks.logic import Logic
 from holdfast.tasks.query import Query
 from holdfast.tasks.recall import Recall
 
@@ -91,6 +92,21 @@ def test_all_faults_are_told_at_once() -> None:
 )
 def test_what_cannot_be_a_sequence_is_refused(options: dict[str, Any], fault: str) -> None:
     assert fault in faults_of(**options)
+
+
+def test_a_source_without_training_examples_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Logic, "examples", lambda task, split, limit=None, seed=0: [])
+    assert faults_of(source=("logic",)) == ("source: 'logic' gives no training example",)
+
+
+def test_orders_are_told_with_all_other_faults_once_their_tasks_are_known() -> None:
+    assert faults_of(orders=(("cant",), ("cant", "query"))) == (
+        "orders: 'cant' lacks 'diagnosis'",
+        "orders: 'cant, query' lacks 'diagnosis'",
+        "orders: 'cant, query' holds 'query', which is no task here",
+    )
+    (fault,) = faults_of(tasks=("cant", "diagnosys"), orders=(("cant", "diagnosis"),))
+    assert fault == "unknown task, suite or file 'diagnosys': did you mean 'diagnosis'?"
 
 
 def test_tasks_that_share_training_examples_are_refused(tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def some_prompts(count: int, seed: int = 0) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(source.randrange(3, 128) for _ in range(source.randint(8, 20))) for _ in range(count))
 
 
+BRIEFLY = replace(HOW, sites=(DOWN,))
+"""Activations at one site, for tests that are about something else."""
+
 GENERAL, TARGET = Asked("general.txt", some_prompts(9)), Asked("target.txt", some_prompts(7, seed=1))
 BOTH = {"general": GENERAL, "target": TARGET}
 
@@ -233,7 +236,7 @@ def test_the_size_of_batches_decides_nothing(whole: Diagnosis, monkeypatch: pyte
 
 
 def test_a_zero_update_has_reasons_and_no_control(model: PreTrainedModel) -> None:
-    found = diagnose(patient(model, Update({f"{UP}.weight": Dense(torch.zeros(128, 64))})), BOTH, HOW)
+    found = diagnose(patient(model, Update({f"{UP}.weight": Dense(torch.zeros(128, 64))})), BOTH, BRIEFLY)
     assert {one.subject for one in found.records} == {UPDATE, MISMATCHED}
     assert of(found, site="")[0].value == 0
     for name, value in {
@@ -250,7 +253,7 @@ def test_a_zero_update_has_reasons_and_no_control(model: PreTrainedModel) -> Non
 
 def test_few_or_equal_prompts_are_a_reason_where_a_null_takes_others(model: PreTrainedModel) -> None:
     for asked in (Asked("one", GENERAL.prompts[:1]), Asked("same", GENERAL.prompts[:1] * 3)):
-        found = diagnose(patient(model), {"general": asked}, HOW)
+        found = diagnose(patient(model), {"general": asked}, BRIEFLY)
         (null,) = of(found, subject=MISMATCHED)
         assert null.reason == "a null by pairing prompts with others: too many of the prompts are the same"
 
@@ -267,7 +270,7 @@ def test_layers_that_are_not_linear_have_no_drift_and_a_reason() -> None:
 
 
 def test_an_update_of_the_head_alone_has_the_same_reason(model: PreTrainedModel) -> None:
-    found = diagnose(patient(model, update_of(model).only(lambda name: "lm_head" in name)), BOTH, HOW)
+    found = diagnose(patient(model, update_of(model).only(lambda name: "lm_head" in name)), BOTH, BRIEFLY)
     assert [one.quantity for one in found.records if one.reason and one.reason.startswith("drift: ")] == [
         "drift_relative/general",
         "drift_relative/target",
@@ -286,10 +289,10 @@ class Broken:
 
 def test_the_base_is_bit_for_bit_what_it_was(model: PreTrainedModel) -> None:
     before = bits(model)
-    diagnose(patient(model), BOTH, HOW)
+    diagnose(patient(model), BOTH, BRIEFLY)
     assert same_bits(bits(model), before)
     with pytest.raises(KeyboardInterrupt):
-        diagnose(replace(patient(model), point=Broken()), BOTH, HOW)
+        diagnose(replace(patient(model), point=Broken()), BOTH, BRIEFLY)
     assert same_bits(bits(model), before)
     assert not model.training
     assert all(not module._forward_hooks and not module._forward_pre_hooks for module in model.modules())
@@ -309,7 +312,7 @@ def test_a_live_update_of_any_method_is_diagnosed(spec: str) -> None:
 
 def test_progress_is_told(model: PreTrainedModel) -> None:
     told: list[tuple[str, int, int]] = []
-    diagnose(patient(model), {"general": GENERAL}, HOW, lambda *each: told.append(each))
+    diagnose(patient(model), {"general": GENERAL}, BRIEFLY, lambda *each: told.append(each))
     assert [what for what, done, total in told if done == total] == [
         "inputs on general prompts",
         "weights",

@@ -96,7 +96,10 @@ def test_an_adapter_of_plain_peft_is_the_change_that_merging_makes(tmp_path: Pat
     assert found.form == {"dora": "lora adapter", "oft": "oft adapter", "ia3": "ia3 adapter"}.get(kind, "lora adapter")
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow if kind in ("dora", "olora", "ia3") else ()) for kind in CONFIGS],
+)
 def test_an_adapter_of_plain_peft_is_diagnosed_and_the_base_does_not_notice(tmp_path: Path, kind: str) -> None:
     wanted = adapter(tmp_path / "adapter", CONFIGS[kind]())
     model = small_model()

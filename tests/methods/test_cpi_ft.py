@@ -82,8 +82,15 @@ def test_with_omega_0_nothing_but_cores_changes() -> None:
         assert torch.equal(one[name][~taken], other[name][~taken])
 
 
-@pytest.mark.parametrize("fusion", ["end", "start"])
-@pytest.mark.parametrize("on", ["full", "lora(r=4)"])
+@pytest.mark.parametrize(
+    ("on", "fusion"),
+    [
+        ("full", "end"),
+        ("lora(r=4)", "start"),
+        pytest.param("full", "start", marks=pytest.mark.slow),
+        pytest.param("lora(r=4)", "end", marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_taken_up_again_in_its_second_stage_ends_as_one_that_was_never_stopped(on: str, fusion: Any) -> None:
     method = CpiFt(**OPTIONS, on=on, fusion=fusion)
     whole = Staged(method, steps=6).begin().run(0, 6)

@@ -109,6 +109,16 @@ def test_where_nothing_is_left_to_read_directions_are_idle() -> None:
     assert facts["idle_directions"] >= 9  # of queries, keys and values of the first block
 
 
+def test_a_layer_that_reads_nothing_has_no_directions_and_keeps_nothing() -> None:
+    model = small_model()
+    model.idle = nn.Linear(64, 8, bias=False)
+    attachment = begun(InfLora(r=2), model, "one", [])
+    stepped(attachment, optimizer_of(attachment), "one")
+    idle = "base_model.model.idle"
+    assert not factor(attachment, idle).any() and factor(attachment).any()
+    assert attachment.keepsake()[f"{idle}.kept"].shape == (64, 0)
+
+
 def test_a_resumed_training_takes_the_directions_that_it_began_with() -> None:
     whole = begun(InfLora(r=2), small_model(), "one", [])
     optimizer = optimizer_of(whole)

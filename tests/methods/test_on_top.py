@@ -140,11 +140,21 @@ def test_a_method_can_be_sent_to_another_process() -> None:
     assert pickle.loads(pickle.dumps(Ewc(on="lora(r=4)"))).inner == copy.deepcopy(method).inner
 
 
-@pytest.mark.parametrize("on", ["full", "lora(r=2)", "pissa(r=2)", "adalora", "l2_sp(on='lora(r=2)')"])
+@pytest.mark.parametrize(
+    "on",
+    [
+        "lora(r=2)",
+        *(
+            pytest.param(on, marks=pytest.mark.slow)
+            for on in ("full", "pissa(r=2)", "adalora", "l2_sp(on='lora(r=2)')")
+        ),
+    ],
+)
 def test_it_keeps_the_laws_of_what_is_below(on: str) -> None:
     assert broken_laws(Idle(on=on)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outer", [L2Sp(strength=0.0), Ewc(strength=0.0), Kl(strength=0.0), Replay(share=0.0)])
 def test_all_baselines_keep_the_laws_without_any_strength(outer: Method) -> None:
     assert broken_laws(outer) == []

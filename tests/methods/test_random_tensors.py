@@ -46,6 +46,8 @@ def test_like_trace_it_trains_as_many_parameters_as_whole_tensors_come_to() -> N
     assert 0 <= wanted.trained_params - plan.trained_params < 512
     assert names(plan) != names(wanted) and plan.probe_identity == wanted.probe_identity
     assert {fact.quantity for fact in attachment.facts()} > {"probe_steps", "core_params"}
+    assert plan.start_identity == wanted.start_identity
+    assert (plan.settings["ratio"], plan.settings["budget"]) == (0.3, "tensors")
 
 
 def test_with_profile_as_many_tensors_are_drawn_in_every_layer() -> None:
@@ -78,6 +80,15 @@ def test_stages_draw_anew_and_with_exclude_apart() -> None:
     assert [len(core) for core in cores] == [4, 4, 4] and len(set.union(*cores)) == 12
     with pytest.raises(RecipeError, match=r"random_tensors: eligible units have run out: earlier tasks own 12 of 14"):
         stage(RandomTensors(ratio=0.3, budget="tensors", overlap="exclude", seed=1), model, 3, past)
+
+
+def test_like_trace_it_says_so_when_nothing_that_is_free_is_small_enough() -> None:
+    model = tiny()
+    left, _ = stage(RandomTensors(like=LIKE.replace("0.3", "1.0"), seed=1), model, 0)
+    with pytest.raises(
+        RecipeError, match=r"random_tensors: no tensor that nobody owns is as small as the [\d,]+ param"
+    ):
+        stage(RandomTensors(like=LIKE, overlap="exclude", seed=1), model, 1, [left])
 
 
 def test_stages_of_one_seed_do_not_draw_the_same() -> None:

@@ -113,5 +113,8 @@ def test_kl_begins_like_its_inner_method_where_nothing_is_known_and_then_pulls_t
     second = begun(method_named("kl"), base, "two", past, TASKS["one"])
     second.before_forward(0, 1)
     assert abs(second.penalty().item()) < 1e-6
+    on_target = begun(method_named("kl(on_target=True)"), small_model(), "one", [])
+    on_target.before_forward(0, 1)
+    assert on_target.penalty() is not None  # the task's own prompts are there from the beginning
     with pytest.raises(BadData, match="kl draws on examples of what the model already knows"):
         begun(method_named("kl"), small_model(), "two", past)

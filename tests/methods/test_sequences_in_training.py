@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from holdfast.core.errors import BadData
 from holdfast.core.recipe import TrainRecipe
 from holdfast.methods.on_top import method_named
 from holdfast.models.base import Base
@@ -57,6 +58,12 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def weights_of(folder: RunFolder) -> dict[str, torch.Tensor]:
     (file,) = folder.checkpoint(8).glob("*.safetensors")
     return load_file(file)
+
+
+def test_a_later_task_of_replay_without_source_is_not_trained_as_if_it_had_some(run: Runner) -> None:
+    past = [PastStage("cant", dict, dict)]
+    with pytest.raises(BadData, match=r"^replay mixes in examples .* and there are none: give source"):
+        run("replay(share=0.5)", "query", "second", past)
 
 
 @pytest.mark.slow

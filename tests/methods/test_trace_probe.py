@@ -207,6 +207,9 @@ def test_a_kept_probe_is_where_the_core_begins_and_nothing_else() -> None:
     probed, core = tensors_of(ends), set(names(attachment.plan()))
     for name, tensor in model.named_parameters():
         assert torch.equal(tensor, probed[name] if name in core else before[name])
+    with torch.no_grad():
+        for tensor in attachment.trainable().values():
+            tensor.add_(1)
     after = tensors_of(model)
     attachment.before_training(torch.optim.SGD(attachment.trainable().values(), lr=0.1), 1)
     assert same(tensors_of(model), after)

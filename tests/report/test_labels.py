@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest import approx
 
-from holdfast.report.labels import placed
+from holdfast.report.labels import Drawing, placed
 
 FRAME = (1000.0, 560.0)
 
@@ -24,6 +25,20 @@ def overlaps(found: np.ndarray) -> int:
             a, b = found[i], found[j]
             count += min(a[2], b[2]) - max(a[0], b[0]) > 0.5 and min(a[3], b[3]) - max(a[1], b[1]) > 0.5
     return count
+
+
+def test_a_plane_is_drawn_from_the_left_and_from_above() -> None:
+    drawing = Drawing((0.2, 0.6), (-1.0, 1.0), FRAME)
+    assert drawing.at(0.2, 1.0) == (0.0, 0.0)
+    assert drawing.at(0.6, -1.0) == approx(FRAME)
+    assert drawing.at(0.3, 0.5) == approx((250.0, 140.0))
+
+
+def test_bars_cross_in_their_dot_and_are_as_thick_as_asked() -> None:
+    drawing = Drawing((0.0, 1.0), (0.0, 1.0), (100.0, 100.0))
+    flat, upright = drawing.cross((0.5, 0.4), (0.3, 0.6), (0.1, 0.8), half=2.0)
+    assert flat == approx((30.0, 58.0, 60.0, 62.0))
+    assert upright == approx((48.0, 20.0, 52.0, 90.0))
 
 
 def test_a_lone_label_stands_to_the_right_of_its_dot() -> None:

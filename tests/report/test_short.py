@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from holdfast.report.short import ShortTable, bulleted, fitted, itemised, markdown
+from holdfast.report.short import ShortTable, below, bulleted, fitted, itemised, markdown, opened
 
 TABLE = ShortTable(("", "first", "second"), (("a|b", "1.234", "5.678"), ("c", "", "9")))
 
@@ -19,6 +19,13 @@ def printed(*shown, width: int) -> list[str]:
 
 def test_a_table_in_markdown_escapes_what_would_part_its_cells() -> None:
     assert markdown(TABLE) == ("|  | first | second |\n|---|---:|---:|\n| a\\|b | 1.234 | 5.678 |\n| c |  | 9 |")
+
+
+def test_a_report_begins_with_its_title_what_was_found_and_what_must_be_minded() -> None:
+    assert printed(*opened("Title", ["one", "two"], ["mind"]), width=40) == [
+        "Title", "\N{BULLET} one", "\N{BULLET} two", "  mind",
+    ]  # fmt: skip
+    assert printed(below(TABLE, 40, ["", ""]), width=40)[0] == ""
 
 
 def test_an_item_of_a_list_is_one_line() -> None:

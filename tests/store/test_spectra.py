@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import begun, ends
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from twins import normal
@@ -247,8 +246,9 @@ spectra.Spectra(Path(sys.argv[1]), smallest=8).of(torch.arange(240.0).reshape(12
 
 
 def test_a_kill_while_writing_leaves_nothing_under_the_final_name(tmp_path: Path, decomposed: list[Tensor]) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
-    assert killed.returncode == -9
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED, encoding="utf-8")
+    assert ends([begun(program, tmp_path)]) == [-9]
     weight = torch.arange(240.0).reshape(12, 20)
     assert not (tmp_path / "spectra" / f"{key_of_weight(weight)}.safetensors").exists()
     for _ in range(2):

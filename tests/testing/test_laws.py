@@ -15,14 +15,27 @@ from small import METHODS, bits, same_bits, tuner
 from torch import nn
 
 from holdfast.algebra.delta import Dense
+from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.methods.full import Full, FullAttachment
 from holdfast.methods.lora import Lora
 from holdfast.testing.laws import LAWS, UNMEASURABLE, Broken, broken_laws, small_model
 from holdfast.weights.path import DenseLine
 from holdfast.weights.update import Update
 
+ALIKE = frozenset(
+    {
+        *("boft", "oft(exact=False)", "miss", "lora(use_rslora=True)", "peft:loha", "peft:lokr", "peft:randlora"),
+        *("static", "bottom_mask", "inverse_mask", "random_mask", "hft", "gmt", "mofo"),
+        *("migu", "ssu", "dpi", "cpi_ft", "trace_probe", "random_tensors", "inf_lora", "o_lora"),
+        *("l2_sp", "mas", "asam", "swa", "shift"),
+    }
+)
+"""Methods that go the way of another one here, or that keep the laws on LoRA in tests of their own."""
 
-@pytest.mark.parametrize("spec", METHODS)
+
+@pytest.mark.parametrize(
+    "spec", [pytest.param(spec, marks=[pytest.mark.slow] if spec in ALIKE else []) for spec in METHODS]
+)
 def test_every_installed_method_keeps_all_laws(spec: str) -> None:
     assert broken_laws(METHODS[spec]) == []
 
@@ -247,6 +260,19 @@ def test_a_path_that_goes_too_far_is_found_out_too() -> None:
 )
 def test_it_is_told_how_a_law_was_broken(law: str, how: str) -> None:
     assert broken_by(law) == [Broken(law, how)]
+
+
+class Choosing(Planted):
+    """It chooses what it trains when it has seen data."""
+
+    def plan(self) -> ParameterPlan:
+        raise AssertionError("no law asks for it")
+
+
+def test_what_is_chosen_from_data_may_be_less_than_was_stated_and_not_more() -> None:
+    assert broken_laws(Method(Choosing, more=1)) == []
+    (broken,) = broken_laws(Method(Choosing, more=-1))
+    assert broken.how == "states at most 90,431 parameters and trains 90,432"
 
 
 class NotEvenAttaching(Method):

@@ -34,9 +34,8 @@ def known() -> list[Example]:
     return list(Recall().examples("train", 12))
 
 
-@pytest.fixture
-def run(miniature: Base, examples: list[Example], tmp_path: Path) -> Callable[..., RunFolder]:
-    """Train a method for a few steps into a folder of its own."""
+def into(parent: Path, miniature: Base, examples: list[Example]) -> Callable[..., RunFolder]:
+    """Trains a method for a few steps into a folder of its own."""
 
     def runner(
         method: Method,
@@ -48,10 +47,32 @@ def run(miniature: Base, examples: list[Example], tmp_path: Path) -> Callable[..
     ) -> RunFolder:
         given = {"method": method.spec(), "max_steps": 8, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
         recipe = TrainRecipe(**{**given, **options})
-        folder = RunFolder(tmp_path / name)
+        folder = RunFolder(parent / name)
         folder.open(recipe.model_dump(mode="json"))
         silent = tick or (lambda step, steps, loss: None)
         train(miniature, method, examples, recipe, folder, silent, tasks=tasks, source=source)
         return folder
+
+    return runner
+
+
+@pytest.fixture
+def run(miniature: Base, examples: list[Example], tmp_path: Path) -> Callable[..., RunFolder]:
+    """Train a method for a few steps into a folder of its own."""
+    return into(tmp_path, miniature, examples)
+
+
+@pytest.fixture(scope="session")
+def done(
+    miniature: Base, examples: list[Example], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., RunFolder]:
+    """The same once for all tests that only read it."""
+    parent, found = tmp_path_factory.mktemp("done"), dict[str, RunFolder]()
+
+    def runner(method: Method, **options: Any) -> RunFolder:
+        key = f"{method.spec()} {options}"
+        if key not in found:
+            found[key] = into(parent, miniature, examples)(method, str(len(found)), **options)
+        return found[key]
 
     return runner

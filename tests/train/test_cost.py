@@ -21,6 +21,7 @@ from holdfast.methods.on_top import OnTop, OnTopAttachment
 from holdfast.methods.trace_probe import TraceProbe
 from holdfast.models.base import Base
 from holdfast.models.identity import identity_of
+from holdfast.train import cost
 from holdfast.train.cost import ROUNDS, STEPS, step_seconds
 from holdfast.weights.contracts import Method
 from holdfast.weights.material import Material
@@ -73,6 +74,10 @@ def test_methods_that_look_at_what_has_moved_are_timed_and_give_the_base_back(
 
 
 BALLAST_BYTES = 128 * 2**20
+HEAVY = [
+    *("torch", "holdfast.models.base", "holdfast.train", "holdfast.train.hooks"),
+    *("holdfast.weights", *(f"holdfast.weights.{room}" for room in ("contracts", "material", "passes", "quiet"))),
+]
 
 
 def test_every_method_gets_a_time_and_the_base_is_untouched(miniature: Base, examples: list[Example]) -> None:
@@ -85,10 +90,24 @@ def test_every_method_gets_a_time_and_the_base_is_untouched(miniature: Base, exa
     assert identity_of(miniature.model) == miniature.identity
 
 
+def test_peak_memory_can_begin_anew_only_where_cuda_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets: list[bool] = []
+    for there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda there=there: resets.append(there))
+        assert cost.forget_peak_memory() is there
+    assert resets == [True]
+
+
 def test_peak_memory_counts_what_this_process_held_and_let_go_again() -> None:
     # In a process of its own: this one may hold so much already that the ballast would not show.
+    # What it holds is read off the system: libraries that would take eight seconds to load are stood in for.
     program = (
-        "from holdfast.train.cost import peak_memory_bytes\n"
+        "import runpy, sys\n"
+        "from unittest.mock import MagicMock\n"
+        f"for name in {HEAVY}: sys.modules[name] = MagicMock()\n"
+        "sys.modules['torch'].cuda.is_available.return_value = False\n"
+        f"peak_memory_bytes = runpy.run_path({cost.__file__!r})['peak_memory_bytes']\n"
         "before = peak_memory_bytes()\n"
         f"ballast = b'x' * {BALLAST_BYTES}\n"
         "del ballast\n"

@@ -7,7 +7,7 @@ import pytest
 from holdfast.core.errors import BadData
 from holdfast.core.recipe import TrainingOptions
 from holdfast.core.task import Example
-from holdfast.train.data import evenly, in_turns, items_needed, training_rows
+from holdfast.train.data import evenly, items_needed, training_rows
 
 
 def test_questions_become_prompt_and_completion() -> None:
@@ -66,11 +66,6 @@ def test_one_task_gives_all_it_has_and_none_gives_nothing() -> None:
     assert evenly({"other": OTHER}) == (OTHER, ["other"] * 5)
     assert evenly({"one": [], "other": OTHER}) == ([], [])
     assert evenly({}) == ([], [])
-
-
-def test_where_they_need_not_be_even_the_longer_goes_on_alone() -> None:
-    assert [e.id for e in in_turns({"one": ONE, "other": OTHER})][4:] == ["one/2", "other/2", "other/3", "other/4"]
-    assert in_turns({}) == []
 
 
 def test_several_tasks_share_what_is_seen() -> None:

@@ -49,12 +49,17 @@ def weights_of(folder: RunFolder, step: int) -> dict[str, torch.Tensor]:
     return load_file(file)
 
 
-METHODS = [Lora(r=2, dropout=0.1), Pissa(r=2), Full(), Oft(block_size=16), AdaLora(init_r=3)]
+METHODS = [
+    *(Lora(r=2, dropout=0.1), Full(), AdaLora(init_r=3)),
+    *(pytest.param(method, marks=pytest.mark.slow) for method in (Pissa(r=2), Oft(block_size=16))),
+]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_a_run_that_was_cut_off_ends_as_one_that_was_not(run: Runner, method: Method, tmp_path: Path) -> None:
-    whole = run(method, "whole")
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
+    run: Runner, done: Runner, method: Method, tmp_path: Path
+) -> None:
+    whole = done(method)
     with pytest.raises(Cut):
         run(method, "cut", tick=cut_at(5))
     assert not RunFolder(tmp_path / "cut").trained
@@ -63,6 +68,7 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(run: Runner, method: Me
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert resumed.training()["losses"] == whole.training()["losses"]
+    assert resumed.training()["tokens_seen"] == whole.training()["tokens_seen"] > 0
 
 
 def test_a_run_with_batches_of_similar_length_resumes_alike(run: Runner, tmp_path: Path) -> None:
@@ -91,7 +97,7 @@ def test_a_half_written_state_is_not_resumed_from(run: Runner, tmp_path: Path) -
 
 
 def test_a_kill_while_older_states_are_removed_leaves_one_to_resume_from(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
+    run: Runner, done: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = shutil.rmtree
 
@@ -101,7 +107,7 @@ def test_a_kill_while_older_states_are_removed_leaves_one_to_resume_from(
         (Path(folder) / "trainable.safetensors").unlink()
         raise Cut
 
-    whole = run(Lora(r=2), "whole")
+    whole = done(Lora(r=2))
     with monkeypatch.context() as patched, pytest.raises(Cut):
         patched.setattr(shutil, "rmtree", killed)
         run(Lora(r=2), "cut")
@@ -125,8 +131,8 @@ def test_checkpoints_are_kept_at_log_spaced_steps_and_nothing_to_resume_from_is_
 
 
 @pytest.mark.parametrize("method", [Lora(r=2), Full()], ids=lambda method: method.name)
-def test_the_base_is_given_back_bit_for_bit(run: Runner, miniature: Base, method: Method) -> None:
-    run(method)
+def test_the_base_is_given_back_bit_for_bit(done: Runner, miniature: Base, method: Method) -> None:
+    done(method)
     assert identity_of(miniature.model) == miniature.identity
     assert "forward" not in vars(miniature.model)
     assert all(tensor.grad is None for tensor in miniature.model.parameters())
@@ -138,8 +144,8 @@ def test_a_failing_run_gives_the_base_back_too(run: Runner, miniature: Base) -> 
     assert identity_of(miniature.model) == miniature.identity
 
 
-def test_an_adapter_checkpoint_opens_with_plain_peft(run: Runner, miniature: Base) -> None:
-    folder = run(Lora(r=2))
+def test_an_adapter_checkpoint_opens_with_plain_peft(done: Runner, miniature: Base) -> None:
+    folder = done(Lora(r=2))
     with quiet():
         plain = AutoModelForCausalLM.from_pretrained(located("miniature"))
         model = PeftModel.from_pretrained(plain, folder.checkpoint(8))
@@ -148,22 +154,22 @@ def test_an_adapter_checkpoint_opens_with_plain_peft(run: Runner, miniature: Bas
         assert not torch.allclose(model(ids).logits, miniature.model(ids).logits, atol=1e-3)
 
 
-def test_a_full_checkpoint_opens_with_plain_transformers_and_brings_its_tokenizer(run: Runner) -> None:
-    folder = run(Full())
+def test_a_full_checkpoint_opens_with_plain_transformers_and_brings_its_tokenizer(done: Runner) -> None:
+    folder = done(Full())
     AutoModelForCausalLM.from_pretrained(folder.checkpoint(8))
     assert AutoTokenizer.from_pretrained(folder.checkpoint(8)).eos_token == "</s>"
 
 
-def test_the_checkpoint_of_rotations_records_which_way_they_turn(run: Runner) -> None:
-    folder = run(Oft(block_size=16), max_steps=2).checkpoint(2)
+def test_the_checkpoint_of_rotations_records_which_way_they_turn(done: Runner) -> None:
+    folder = done(Oft(block_size=16)).checkpoint(8)
     marks = recorded_marks(folder)
     assert marks == marks_to_record(folder)["turn_marks"]
     assert complaints(folder, marks) == ()
-    assert recorded_marks(run(Lora(r=2), "plain", max_steps=2).checkpoint(2)) is None
+    assert recorded_marks(done(Lora(r=2)).checkpoint(8)) is None
 
 
-def test_the_facts_say_that_the_run_started_at_the_base_moved_and_reloads(run: Runner) -> None:
-    facts = {fact.quantity: fact.value for fact in run(Oft(block_size=16)).facts()}
+def test_the_facts_say_that_the_run_started_at_the_base_moved_and_reloads(done: Runner) -> None:
+    facts = {fact.quantity: fact.value for fact in done(Oft(block_size=16)).facts()}
     assert facts["trainable_params"] == Oft(block_size=16).parameters(open_base("miniature").model)
     assert facts["start_distance"] == 0.0
     assert facts["update_norm"] > 0

@@ -142,7 +142,7 @@ def answers(base: Base, batches: list[Any]) -> list[str]:
 
 
 def test_a_method_is_shown_every_task_and_the_source_and_trains_as_if_it_had_not(
-    run: Runner, miniature: Base, examples: list[Example], known: list[Example]
+    run: Runner, done: Runner, miniature: Base, examples: list[Example], known: list[Example]
 ) -> None:
     tasks = ["one", "other"] * 48
     Looking.seen.clear()
@@ -152,7 +152,7 @@ def test_a_method_is_shown_every_task_and_the_source_and_trains_as_if_it_had_not
     assert answers(miniature, target["other"]) == [e.answer for e in examples[1::2]]
     assert answers(miniature, source) == [e.answer for e in known]
     assert {len(batch["input_ids"]) for batch in source} == {4}
-    assert same(looked, run(Lora(r=2, dropout=0.1), "plain"))
+    assert same(looked, done(Lora(r=2, dropout=0.1)))
     assert "seen" in {fact.quantity for fact in looked.facts()}
 
 
@@ -307,9 +307,9 @@ class Holds(Looks):
     kind: ClassVar[type[OnTopAttachment]] = Holding
 
 
-def test_the_course_of_an_isolation_is_kept_in_the_folder(run: Runner) -> None:
+def test_the_course_of_an_isolation_is_kept_in_the_folder(run: Runner, done: Runner) -> None:
     assert run(Holds(on="lora(r=2)"), "holds").isolation() == COURSE
-    assert run(Lora(r=2), "plain").isolation() is None
+    assert done(Lora(r=2)).isolation() is None
 
 
 def test_examples_without_named_tasks_are_those_of_the_target(run: Runner) -> None:

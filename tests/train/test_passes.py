@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from holdfast.methods.on_top import method_named
 from holdfast.store.run import RunFolder
 
+Runner = Callable[..., RunFolder]
 ON = "on='lora(r=2, dropout=0.1)'"
 
 
@@ -32,13 +33,13 @@ OPTIONS = {"max_steps": 4, "per_device_train_batch_size": 2, "gradient_accumulat
 
 
 @pytest.mark.parametrize("spec", [f"go(sigma=0.0, {ON})", f"ema(decay=0.0, {ON})"])
-def test_at_0_it_is_the_inner_method_bit_for_bit(run: Callable[..., RunFolder], spec: str) -> None:
-    plain = run(method_named("lora(r=2, dropout=0.1)"), "plain", **OPTIONS)
+def test_at_0_it_is_the_inner_method_bit_for_bit(run: Runner, done: Runner, spec: str) -> None:
+    plain = done(method_named("lora(r=2, dropout=0.1)"), **OPTIONS)
     assert same(plain, run(method_named(spec), "widened", **OPTIONS))
 
 
-def test_tokens_are_counted_once_however_often_they_are_read(run: Callable[..., RunFolder]) -> None:
-    plain = run(method_named("lora(r=2, dropout=0.1)"), "plain", **OPTIONS)
+def test_tokens_are_counted_once_however_often_they_are_read(run: Runner, done: Runner) -> None:
+    plain = done(method_named("lora(r=2, dropout=0.1)"), **OPTIONS)
     sam = run(method_named(f"sam({ON})"), "sam", **OPTIONS)
     assert plain.training()["tokens_seen"] == sam.training()["tokens_seen"] > 0
     assert not same(plain, sam)
@@ -48,7 +49,7 @@ def test_tokens_are_counted_once_however_often_they_are_read(run: Callable[..., 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["go", "sam", "asam", "ema", "swa"])
-def test_a_run_that_was_cut_off_ends_as_one_that_was_not(run: Callable[..., RunFolder], name: str) -> None:
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(run: Runner, name: str) -> None:
     def cut(step: int, steps: int, loss: float | None) -> None:
         if step == 3:
             raise Cut

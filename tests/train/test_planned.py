@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from chosen import QUICK, names, stage, stream, tensors_of, tiny, trace
@@ -57,9 +59,16 @@ def test_two_lines_probe_on_the_trainers_own_batches_and_train_one_stage(tmp_pat
     model = tiny()
     before = tensors_of(model)
     held = trainer(tmp_path, model)
-    state = torch.get_rng_state()
+
+    def draw(*seen: Any) -> None:
+        random.random(), np.random.rand(), torch.rand(1)
+
+    hook = model.register_forward_pre_hook(draw)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     plan = probing(held, task="mine", ratio=0.2, **QUICK)
-    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[1:]
+    hook.remove()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.named_parameters())
     held.train()
     assert {n for n, t in model.named_parameters() if not torch.equal(t, before[n])} == set(names(plan))
@@ -80,6 +89,25 @@ def test_with_damp_shared_tensors_move_more_slowly(tmp_path: Path) -> None:
     assert (
         owned and {n for n, t in model.named_parameters() if not torch.equal(t, before[n])} == set(names(plan)) - owned
     )
+
+
+def test_damp_counts_once_for_each_owner(tmp_path: Path) -> None:
+    model = tiny()
+    plan = planned(model)
+    owned, free = plan.chosen
+    tensors = [t.model_copy(update={"owners": ("a", "b")}) if t.name == owned.name else t for t in plan.tensors]
+    settings = {**plan.settings, "overlap": "damp", "damp": 0.5}
+    callback = PlanCallback(plan.model_copy(update={"tensors": tuple(tensors), "settings": settings}))
+    callback.freeze(model)
+    core, before = [model.get_parameter(tensor.name) for tensor in (owned, free)], tensors_of(model)
+    told: Any = (TrainingArguments(str(tmp_path), use_cpu=True), None, None)
+    callback.on_train_begin(*told, optimizer=torch.optim.AdamW(core))
+    callback.on_pre_optimizer_step(*told)
+    for tensor in core:
+        tensor.data += 1
+    callback.on_optimizer_step(*told)
+    assert torch.allclose(core[0], before[owned.name] + 0.25)
+    assert torch.equal(core[1], before[free.name] + 1)
 
 
 def test_an_optimizer_that_was_handed_over_and_holds_frozen_tensors_is_refused(tmp_path: Path) -> None:

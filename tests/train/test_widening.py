@@ -23,6 +23,7 @@ from holdfast.methods.asam import Asam
 from holdfast.methods.ema import Ema
 from holdfast.methods.go import Go
 from holdfast.methods.lora import Lora
+from holdfast.methods.on_top import method_named
 from holdfast.methods.sam import Sam
 from holdfast.methods.swa import Swa
 from holdfast.models.base import Base
@@ -272,6 +273,26 @@ def test_weights_are_given_back_after_an_exception(tmp_path: Path) -> None:
     assert same_bits(bits(trainer.model), start)
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_training_after_one_that_was_cut_off_within_a_pass_begins_at_clean_weights(
+    tmp_path: Path, resumed: bool
+) -> None:
+    class Cut(TrainerCallback):
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            raise KeyboardInterrupt
+
+    train(tmp_path)
+    folder, model, go = tmp_path / "checkpoint-3", small_model(), widening(GO)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", lambda trainer: (trainer.add_callback(go), trainer.add_callback(Cut())), model)
+    assert not equal(model, small_model())
+    resume = str(folder) if resumed else None
+    _, watch = train(tmp_path / "again", lambda trainer: trainer.add_callback(go), model, resume)
+    clean = load_file(folder / "model.safetensors") if resumed else small_model().state_dict()
+    (begun,) = watch.at("train_begin")
+    assert all(torch.equal(tensor, clean[name]) for name, tensor in begun.items() if name in clean)
+
+
 @pytest.mark.parametrize("method", [GO, Sam(rho=0.5)], ids=lambda method: method.name)
 def test_an_adapter_in_trl_is_widened_and_tokens_are_counted_once(
     miniature: Base, examples: list[Example], tmp_path: Path, method: Any
@@ -306,6 +327,21 @@ def test_an_attached_method_displaces_weights_by_its_callback_too(tmp_path: Path
     found, _ = train(tmp_path / "one", lambda t: t.add_callback(callback(attachment)), attachment.model)
     other, _ = train(tmp_path / "other", by_callback(GO))
     assert equal(found, other)
+
+
+def test_an_attached_method_s_callback_pulls_and_stops_at_clean_weights(tmp_path: Path) -> None:
+    class Stop(TrainerCallback):
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            control.should_training_stop = state.global_step == 1
+
+    attachment = method_named("l2_sp(strength=10.0, on='go(sigma=0.05)')").attach(small_model())
+    pulls, pull = [], attachment.penalty
+    attachment.penalty = lambda: (pulls.append(pull()), pulls[-1])[1]  # type: ignore[method-assign]
+    _, watch = train(
+        tmp_path, lambda t: (t.add_callback(callback(attachment)), t.add_callback(Stop())), attachment.model
+    )
+    assert pulls[0].item() == 0  # at the noisy weights of the first step it would not be
+    assert all(torch.equal(watch.at("train_end")[0][n], t) for n, t in watch.at("step_end")[0].items())
 
 
 def test_two_passes_are_refused_where_there_is_only_a_callback() -> None:

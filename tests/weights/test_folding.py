@@ -50,10 +50,18 @@ def test_folding_adds_what_was_learned_in_float32_and_rounds_once(tmp_path: Path
 
 
 def test_a_full_checkpoint_is_copied_bit_for_bit(tmp_path: Path) -> None:
-    trained("full", tmp_path / "it")
+    attachment = method_named("full").attach(small_model())
+    with torch.no_grad():
+        for tensor in attachment.trainable().values():
+            tensor.copy_(0.02 * torch.randn_like(tensor))
+    attachment.save(tmp_path / "it")
     model: PreTrainedModel = small_model()
     fold(tmp_path / "it", model)
-    assert same_bits(bits(model), bits(type(model).from_pretrained(tmp_path / "it")))
+    wanted = bits(type(model).from_pretrained(tmp_path / "it"))
+    assert same_bits(bits(model), wanted)
+    added = small_model()
+    learned_in(tmp_path / "it", added).write_into(added)
+    assert not same_bits(bits(added), wanted), "a sum of the base and a rounded change is not the checkpoint"
 
 
 def test_what_changes_no_weights_cannot_be_folded(tmp_path: Path) -> None:

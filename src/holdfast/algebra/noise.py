@@ -22,7 +22,7 @@ class Noise(Delta):
         name: Of the tensor; tensors of one shape have numbers of their own.
         scale: Standard deviation.
         start: At which position of the whole tensor the part begins.
-        device: Where the numbers are made; they are the same everywhere.
+        device: Where the numbers are made, by operations that are rounded in one way only.
     """
 
     def __init__(

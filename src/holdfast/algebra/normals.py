@@ -1,10 +1,11 @@
-"""Standard normal numbers of which each depends on its own place alone: the same bits on every device.
+"""Standard normal numbers of which each depends on its own place alone, made of operations with one right result.
 
 A pair of numbers comes from 64 random bits, those of SplitMix64 (Steele, Lea and Flood 2014) with a key for its state
 and another between its multiplications, by the transform of Box and Muller (1958). The logarithm, sine and cosine in it
 are polynomials, evaluated by additions, products, one quotient and one root, each an operation of its own: these IEEE
 754 rounds in one way only, whereas the functions of C libraries, of vector units and of GPUs differ in their last bits,
-and so does anything that fuses a product with a sum.
+and so does anything that fuses a product with a sum. So the bits should be the same on every device; they were held
+against each other on processors, with numpy and with torch, and not yet on a GPU.
 
 Portability was chosen over speed. ``torch.randn`` is faster on a processor with vector units, but its numbers depend on
 the device, on the order in which they are drawn, and in their last bits on the kind of processor and the release.
@@ -64,7 +65,7 @@ def normal(
 ) -> Float[Tensor, " numbers"]:
     """The standard normal numbers at positions ``start`` to ``stop`` of a tensor, in float32.
 
-    They are a function of seed, name and position, whatever part of the tensor is asked for and wherever it is made.
+    They are a function of seed, name and position, whatever part of the tensor is asked for.
 
     Args:
         seed: Of the numbers.

@@ -36,11 +36,10 @@ def rank_shares(scores: Units) -> dict[str, Tensor]:
         NotMeasurable: If there are no scores, or one is no number.
     """
     flat = joined(scores)
-    values, inverse, counts = torch.unique(flat, return_inverse=True, return_counts=True)
+    _, inverse, counts = torch.unique(flat, return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
     mean = last - (counts.double() - 1) / 2
-    shares = (mean / flat.numel())[inverse] if values.numel() else mean
-    return parted(shares, scores)
+    return parted((mean / flat.numel())[inverse], scores)
 
 
 def joined(scores: Units) -> Tensor:

@@ -15,11 +15,12 @@ from holdfast.core.errors import HoldfastError, TrainingDiverged
 from holdfast.core.recipe import TrainingOptions, TrainRecipe
 from holdfast.core.task import Example, Task
 from holdfast.measure.points import Checkpoint
+from holdfast.methods.turns import in_turns
 from holdfast.models.base import Base, open_base, stamp
 from holdfast.store.files import write_text
 from holdfast.store.run import RunFolder, read_json, write_scores
 from holdfast.train.cost import peak_memory_bytes, step_seconds
-from holdfast.train.data import evenly, in_turns
+from holdfast.train.data import evenly
 from holdfast.train.engine import train
 from holdfast.weights.contracts import Method
 
@@ -62,7 +63,7 @@ class TrainingItems:
         """Examples of what the model already knows, always the same; tasks take turns until the limit is reached."""
         # A task with few examples leaves its share to the others.
         parts = {name: self._of(task, self.known_limit) for name, task in self.known.items()}
-        return in_turns(parts)[: self.known_limit]
+        return in_turns(parts, self.known_limit)
 
     def _of(self, task: Task, limit: int | None) -> list[Example]:
         return [example for example in task.examples("train", limit) if example.id not in self.without]

@@ -1,4 +1,4 @@
-"""Every method at its own best point: the way back from a run's last checkpoint, chosen on validation items."""
+"""The way back from a run's last checkpoint to its best point, chosen on validation items."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class WayBack:
 
     Attributes:
         rule: The rule of choice, as it is written.
-        points: Most points of the path that are scored, base and end included.
+        points: Most points of the path that are scored, start and end included.
         learn: Tasks to be learned; all others of an exam are to be kept.
         chooses: What points are asked so that one is chosen.
         reports: What the chosen point is asked.
-        base: Where the scores of the untouched base on the first are.
+        base: Where the scores of what the run began with on the first are; nothing where nobody asked it.
     """
 
     rule: str
@@ -40,7 +40,7 @@ class WayBack:
     learn: tuple[str, ...]
     chooses: Exam
     reports: Exam
-    base: Path
+    base: Path | None = None
 
     def walked(self, folder: RunFolder) -> bool:
         """Whether nothing is left to do for a run."""
@@ -55,17 +55,18 @@ class WayBack:
         """Choose a run's best point and score it, or write down why no path leads back.
 
         Args:
-            folder: The run, its last checkpoint scored.
+            folder: The run, trained; what its last checkpoint was asked already is not asked again.
             recipe: Its recipe.
-            base: The base; its model is borrowed.
-            reference: A copy of the base that stays where it is, where there are texts to be read.
+            base: What the run began with; its model is borrowed.
+            reference: A copy of the untouched base that stays where it is, where there are texts to be read.
             notify: For progress.
         """
         last = folder.checkpoint(recipe.max_steps)
         asked = {exam.split: self._questions(exam, recipe, base, reference) for exam in (self.chooses, self.reports)}
         questions = asked[self.chooses.split]
         search = Search(rule=rule_of(self.rule), budget=self.points)
-        known = {0.0: read_scores(self.base)} | _scored(folder, last.name, self.chooses)
+        begun = {} if self.base is None else {0.0: read_scores(self.base)}
+        known = begun | _scored(folder, last.name, self.chooses)
         try:
             with quiet():
                 path = default_path(last, base.model, folder.initial_tensors())

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from holdfast.cli.options import described, overrides_from
+from holdfast.cli.options import described, recipe_and_overrides
 from holdfast.core.recipe import read_recipe
 
 if TYPE_CHECKING:
     from holdfast.core.basin_recipe import BasinRecipe
 
-BASIN, KEPT = "basin.json", "evaluations"
+KEPT = "evaluations"
 
 
 def basin(
@@ -36,13 +36,14 @@ def basin(
     """
     from holdfast.core.basin_recipe import BasinRecipe
 
-    console = Console(stderr=as_json, highlight=False)
     if options:
+        console = Console(highlight=False)
         for name, default, meaning in described(BasinRecipe):
             console.print(f"[bold]{name}[/bold] [dim]{default}[/dim]\n    {meaning}")
         return
     recipe = recipe_of(context.args)
 
+    from holdfast.cli.report import BASIN, published_basins
     from holdfast.cli.resolve import tasks_of
     from holdfast.measure.basin.ability import abilities_of
     from holdfast.measure.basin.curves import check_forms
@@ -66,16 +67,7 @@ def basin(
     typed = shlex.join(["holdfast", "basin", *context.args, "--output_dir", str(output_dir)])
     found = found.model_copy(update={"command": typed})
     write_text(output_dir / BASIN, found.model_dump_json(exclude_none=True) + "\n")
-
-    from holdfast.report.basin.publish import published_basin
-    from holdfast.report.basin.table import terminal_basin
-
-    page = published_basin(found, output_dir)
-    if as_json:
-        print(found.model_dump_json(exclude_none=True, indent=2))
-        return
-    console.print(terminal_basin(found))
-    console.print(f"\n[bold]{page}[/bold]", soft_wrap=True)
+    published_basins(found, output_dir, as_json=as_json)
 
 
 def recipe_of(words: Sequence[str]) -> BasinRecipe:
@@ -86,8 +78,7 @@ def recipe_of(words: Sequence[str]) -> BasinRecipe:
     """
     from holdfast.core.basin_recipe import BasinRecipe
 
-    first, rest = (words[0], words[1:]) if words and not words[0].startswith("--") else (None, words)
-    given: dict[str, Any] = overrides_from(BasinRecipe, rest)
-    if first is not None and Path(first).suffix in {".yaml", ".yml"}:
-        return read_recipe(BasinRecipe, Path(first), given)
-    return read_recipe(BasinRecipe, None, given if first is None else {"model_name_or_path": first, **given})
+    file, given = recipe_and_overrides(BasinRecipe, words)
+    if file is None or file.suffix in {".yaml", ".yml"}:
+        return read_recipe(BasinRecipe, file, given)
+    return read_recipe(BasinRecipe, None, {"model_name_or_path": words[0], **given})

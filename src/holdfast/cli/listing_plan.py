@@ -33,7 +33,7 @@ def listed(console: Console, plan: ParameterPlan, whose: str, facts: Sequence[Re
             f"probed in {told['probe_steps']:.0f} steps, {told['probe_tokens']:,.0f} tokens, {told['probe_s']:.1f} s"
         )
     for reason, kinds in (
-        ("only the small model has", plan.settings.get("types_only_small", [])),
+        ("only the small model has", plan.settings.get("types_only_small")),
         ("without a score, because the small plan does not speak of them:", plan.settings.get("types_without_score")),
     ):
         if kinds:

@@ -53,7 +53,7 @@ def probe(
     from holdfast.methods.small_to_large import agreement, mapped, sizes_of
     from holdfast.models.base import skeleton
     from holdfast.store.files import write_text
-    from holdfast.train.probing import probed
+    from holdfast.train.first_look import probed
 
     if map_out is not None and map_to is None:
         raise RecipeError(["map_out: nothing is mapped; say with --map_to to which model"], "probe")
@@ -81,14 +81,16 @@ def probe(
     # What may be wrong with the other files is said before the probe, which takes long.
     own = None if against is None else read_plan(against)
     larger = None if map_to is None else sizes_of(skeleton(map_to, trust_remote_code=trust_remote_code))
-    examples, _ = replace(items, limit=train_items).taught()
+    # A probe reads all that there is, and is not limited to what some steps of a training would see.
+    limit = None if train_items is None else train_items // len(items.tasks)
+    examples, tasks = replace(items, limit=limit).taught()
     base = opened(recipe)
     console = Console(highlight=False, stderr=as_json)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     ) as bar:
         bar.add_task(f"probing {base.name} with {len(examples)} examples of {task}")
-        plan, facts = probed(base, chooser, examples, recipe)
+        plan, facts = probed(base, chooser, examples, tasks, recipe)
     carried = None
     if larger is not None:
         share = {name: plan.settings[name] for name in ("ratio", "budget") if name in plan.settings}

@@ -1,4 +1,4 @@
-"""``holdfast report``: rebuild the page, the figures and the tables from what a comparison or sequences measured."""
+"""``holdfast report``: rebuild the page, the figures and the tables from what was measured."""
 
 from __future__ import annotations
 
@@ -9,25 +9,63 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from holdfast.core.errors import RecipeError
+
 if TYPE_CHECKING:
+    from holdfast.core.basin import BasinMeasurement
     from holdfast.core.evidence import Evidence
     from holdfast.core.sequence_evidence import SequenceEvidence
     from holdfast.report.comparison import Comparison
 
 
+BASIN = "basin.json"
+"""Where a measurement of basins lies in its folder."""
+
+
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a comparison, or of sequences.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison, or the records, as JSON.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder of a comparison, of sequences, or of measured basins.")],
+    before: Annotated[
+        Path | None,
+        typer.Option("--before", help="Basins measured with the same options around another model, to compare with."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was measured, or the records, as JSON.")] = False,
 ) -> None:
-    """Rebuild the report of a finished comparison or of sequences; no model is loaded and nothing is measured again."""
+    """Rebuild the report of a comparison, of sequences or of basins; no model is loaded, nothing is measured again.
+
+    With `--before`, the page of basins shows both models side by side, such as before and after training with noise.
+    """
+    from holdfast.core.basin import read_basin
     from holdfast.core.evidence import read_evidence
     from holdfast.core.sequence_evidence import read_sequence_evidence
 
     file = folder / "evidence.json"
-    if holds_sequences(file):
+    if (folder / BASIN).is_file():
+        earlier = None if before is None else read_basin(before / BASIN)
+        published_basins(read_basin(folder / BASIN), folder, earlier, as_json=as_json)
+    elif before is not None:
+        raise RecipeError(
+            [f"before: {folder} holds no measured basins, and models are compared in these alone"], "report"
+        )
+    elif holds_sequences(file):
         published_sequences(read_sequence_evidence(file), folder, as_json=as_json)
     else:
         published(read_evidence(file), folder, as_json=as_json)
+
+
+def published_basins(
+    found: BasinMeasurement, folder: Path, before: BasinMeasurement | None = None, *, as_json: bool
+) -> None:
+    """Write everything that people read of basins, and tell on the terminal where it is."""
+    from holdfast.report.basin.publish import published_basin
+    from holdfast.report.basin.table import terminal_basin
+
+    page = published_basin(found, folder, before)
+    if as_json:
+        print(found.model_dump_json(exclude_none=True, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(terminal_basin(found))
+    console.print(f"\n[bold]{page}[/bold]", soft_wrap=True)
 
 
 def holds_sequences(file: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core import registry
 from holdfast.core.errors import HoldfastError, RecipeError, unknown
 from holdfast.core.recipe import ArenaRecipe, TrainingOptions, TrainRecipe
-from holdfast.core.sequence_recipe import SequenceRecipe
+from holdfast.core.sequence_recipe import SequenceRecipe, orders_of
 from holdfast.core.task import Suite, Task
 from holdfast.metrics.operating_point.rules import rule_of
 from holdfast.tasks.files import FileTask
@@ -37,9 +37,7 @@ def contest_of(recipe: ArenaRecipe) -> Contest:
     methods = {text: _tried(partial(method_named, text), faults) for text in recipe.methods}
     learn, source = _taught(recipe, faults)
     keep = _tried(lambda: tasks_of(recipe.retention), faults)
-    for task in [*learn.values(), *(keep or {}).values()]:
-        if isinstance(task, FileTask):
-            _tried(task.check, faults)
+    _check_files([*learn.values(), *(keep or {}).values()], faults)
     faults.extend(_source_faults(methods.values(), recipe))
     if learn and keep and set(learn) & set(keep):
         faults.append(f"retention: {', '.join(set(learn) & set(keep))} is also the target")
@@ -74,21 +72,21 @@ def curriculum_of(recipe: SequenceRecipe) -> Curriculum:
             f"tasks: '{task}' is listed twice, the second time by '{name}'" for task in found if task in tasks
         )
         tasks.update(found)
-    source = _tried(lambda: tasks_of(recipe.source), faults) or {}
+    source = _known(recipe, faults)
     keep = _tried(lambda: tasks_of(recipe.retention), faults) or {}
-    for task in [*tasks.values(), *keep.values(), *source.values()]:
-        if isinstance(task, FileTask):
-            _tried(task.check, faults)
+    _check_files([*tasks.values(), *keep.values()], faults)
     faults.extend(_unit_faults("tasks", tasks, faults))
     faults.extend(
         f"retention: '{name}' is also among the tasks, so that stages train it" for name in keep if name in tasks
     )
     if recipe.rewind_rule is not None:
         _tried(partial(rule_of, recipe.rewind_rule), faults)
+    # Where a task is missing, every order would be told to be wrong.
+    orders = () if faults else _tried(partial(orders_of, tuple(tasks), recipe.orders, recipe.order_seed), faults)
     if faults:
         raise RecipeError(list(dict.fromkeys(faults)))
     catalogue = {name: registry.lookup("methods", name)() for name in registry.names("methods")}
-    return Curriculum(recipe, methods, catalogue, tasks, keep, source)
+    return Curriculum(recipe, methods, catalogue, tasks, orders, keep, source)
 
 
 def lesson_of(recipe: TrainRecipe) -> tuple[Method, TrainingItems]:
@@ -141,16 +139,28 @@ def learned_tasks(target: str, option: str = "target") -> dict[str, Task]:
 def _taught(recipe: TrainingOptions, faults: list[str]) -> tuple[dict[str, Task], dict[str, Task]]:
     """What is to be learned, and what stands for what the model already knows; what is wrong with them is added."""
     learn: dict[str, Task] = _tried(lambda: learned_tasks(recipe.target), faults) or {}
-    source: dict[str, Task] = _tried(lambda: tasks_of(recipe.source), faults) or {}
     faults.extend(_unit_faults("target", learn, faults))
     if recipe.train_items is not None and recipe.train_items < len(learn):
         faults.append(
             f"train_items: {recipe.train_items} cannot be shared by {len(learn)} tasks; give {len(learn)} or more"
         )
+    return learn, _known(recipe, faults)
+
+
+def _known(recipe: TrainingOptions, faults: list[str]) -> dict[str, Task]:
+    """What stands for what the model already knows; what is wrong with it is added to ``faults``."""
+    source: dict[str, Task] = _tried(lambda: tasks_of(recipe.source), faults) or {}
     for name, task in source.items():
         if not _tried(partial(task.examples, "train", 1), faults):
             faults.append(f"source: '{name}' gives no training example")
-    return learn, source
+    return source
+
+
+def _check_files(tasks: Iterable[Task], faults: list[str]) -> None:
+    """Look into the user's own data; what is wrong with it is added to ``faults``."""
+    for task in tasks:
+        if isinstance(task, FileTask):
+            _tried(task.check, faults)
 
 
 def _unit_faults(option: str, tasks: Mapping[str, Task], faults: list[str]) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
 from holdfast.core.certificate import Certificate, Frac, Positive
-from holdfast.core.document import Document
+from holdfast.core.document import Document, read_document
 from holdfast.core.record import Record
 
 Verdict = Literal["inside", "outside", "undecided"]
@@ -139,6 +140,11 @@ class BasinWidth(Document):
         """The middle of the interval in ratio; absent where an end is missing."""
         return None if self.low is None or self.high is None else (self.low * self.high) ** 0.5
 
+    @property
+    def ends(self) -> str:
+        """Both ends in words."""
+        return " to ".join("an end not found" if end is None else f"{end:.3g}" for end in (self.low, self.high))
+
 
 class BasinVerdict(Document):
     """Whether a fine-tune left the basin of an ability.
@@ -221,7 +227,6 @@ class BasinMeasurement(Document):
         space: Where the noise lies.
         coordinates: How many scalars it moves.
         tolerance: How much of a score may be lost, on average, within a soft basin.
-        left_out: Tensors that it does not move, and why.
         lost_frac: Share of the noise that rounding swallowed, by distance; empty where nothing was looked at.
         hash_before: Of the weights, before anything was moved.
         hash_after: The same afterwards.
@@ -241,7 +246,6 @@ class BasinMeasurement(Document):
     space: str
     coordinates: int = Field(ge=1)
     tolerance: Frac = 0.05
-    left_out: Mapping[str, str] = Field(default_factory=dict)
     lost_frac: tuple[tuple[Positive, Frac], ...] = ()
     hash_before: str
     hash_after: str
@@ -260,3 +264,12 @@ class BasinMeasurement(Document):
         if self.hash_before != self.hash_after:
             raise ValueError("the weights are not what they were before they were moved: nothing found here counts")
         return self
+
+
+def read_basin(file: Path) -> BasinMeasurement:
+    """A measurement of basins from its file.
+
+    Raises:
+        DamagedCheckpoint: If the file is missing or holds something else.
+    """
+    return read_document(BasinMeasurement, file, "a measurement of basins", "measure with holdfast basin first")

@@ -133,8 +133,8 @@ class Entrant(Document):
         return (self.trainable_params - self.asked_params) / self.asked_params
 
 
-class Evidence(Document):
-    """A whole comparison.
+class Measured(Document):
+    """What trainings of many methods on one base leave, however they were arranged.
 
     Attributes:
         recipe: The recipe, every option written out.
@@ -143,12 +143,9 @@ class Evidence(Document):
         base_identity: Name of its weights.
         base_params: How many parameters it has.
         vocabulary: How many tokens it knows; a guess that knows nothing costs the logarithm of that.
-        learn: Names of the tasks to be learned.
-        keep: Names of the tasks to be kept.
-        base_validation: Scores of the untouched base on validation items.
+        keep: Names of the tasks to be kept, which nobody trains.
         base_test: Scores of the untouched base on test items.
         overlap_items: Training examples left out because they are also evaluated.
-        entrants: The methods.
     """
 
     recipe: dict[str, Any]
@@ -157,11 +154,22 @@ class Evidence(Document):
     base_identity: str
     base_params: int
     vocabulary: int
-    learn: tuple[str, ...]
     keep: tuple[str, ...]
-    base_validation: PointScores
     base_test: PointScores
     overlap_items: int = 0
+
+
+class Evidence(Measured):
+    """A whole comparison.
+
+    Attributes:
+        learn: Names of the tasks to be learned.
+        base_validation: Scores of the untouched base on validation items.
+        entrants: The methods.
+    """
+
+    learn: tuple[str, ...]
+    base_validation: PointScores
     entrants: tuple[Entrant, ...] = ()
 
     def rewound(self) -> Evidence | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from holdfast.core.document import Document, read_document
-from holdfast.core.evidence import RateTry
+from holdfast.core.evidence import Measured, RateTry
 from holdfast.core.isolation import IsolationCourse
 from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.core.record import Record
@@ -76,35 +76,17 @@ class SequenceEntrant(Document):
     costs: tuple[Record, ...] = ()
 
 
-class SequenceEvidence(Document):
+class SequenceEvidence(Measured):
     """All sequences of one recipe.
 
     Attributes:
-        recipe: The recipe, every option written out.
-        environment: Versions and machine.
-        base: Name of the base model.
-        base_identity: Name of its weights.
-        base_params: How many parameters it has.
-        vocabulary: How many tokens it knows.
         tasks: Names of the tasks, as the recipe lists them.
-        keep: Names of the abilities that no stage trains.
         orders: The orders in which the tasks were trained.
-        base_test: Scores of the untouched base on test items.
-        overlap_items: Training examples left out because they are also evaluated.
         entrants: The rows.
     """
 
-    recipe: dict[str, Any]
-    environment: dict[str, str]
-    base: str
-    base_identity: str
-    base_params: int
-    vocabulary: int
     tasks: tuple[str, ...]
-    keep: tuple[str, ...]
     orders: tuple[tuple[str, ...], ...]
-    base_test: PointScores
-    overlap_items: int = 0
     entrants: tuple[SequenceEntrant, ...] = ()
 
 

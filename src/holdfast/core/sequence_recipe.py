@@ -7,6 +7,7 @@ import random
 
 from pydantic import Field
 
+from holdfast.core.errors import RecipeError
 from holdfast.core.recipe import ComparisonOptions, TrainingOptions, TrainRecipe
 
 Order = tuple[str, ...]
@@ -86,7 +87,7 @@ def orders_of(tasks: Order, asked: int | tuple[Order, ...], seed: int) -> tuple[
         seed: What draws them.
 
     Raises:
-        ValueError: If a given order lacks a task, repeats one, holds another, or is there twice; a line a fault.
+        RecipeError: With every fault: a given order lacks a task, repeats one, holds another, or is there twice.
     """
     if isinstance(asked, int):
         draw, found = random.Random(seed), dict.fromkeys([tasks])
@@ -103,5 +104,5 @@ def orders_of(tasks: Order, asked: int | tuple[Order, ...], seed: int) -> tuple[
         f"orders: '{', '.join(order)}' is given twice" for order in dict.fromkeys(asked) if asked.count(order) > 1
     )
     if faults:
-        raise ValueError("\n".join(faults))
+        raise RecipeError(faults)
     return asked

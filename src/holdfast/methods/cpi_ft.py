@@ -10,7 +10,6 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from holdfast.core.errors import RecipeError
 from holdfast.methods.dpi import Dpi
 from holdfast.methods.isolation.method import wrong_words
 from holdfast.methods.staging.attachment import StagedAttachment
@@ -56,8 +55,7 @@ class CpiFt(Dpi):
     epsilon: float = 1e-4
 
     def attach(self, model: nn.Module) -> FusingAttachment:
-        if self.faults():
-            raise RecipeError(self.faults())
+        self.check()
         return FusingAttachment(self, self.inner.attach(model))
 
     def _faults(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from holdfast.core.errors import HoldfastError, RecipeError
+from holdfast.core.errors import HoldfastError
 from holdfast.methods.isolation.eligible import Eligible
 from holdfast.methods.isolation.method import Isolating, wrong_share
 from holdfast.methods.isolation.rule import Rule
@@ -64,8 +64,7 @@ class Dpi(Isolating):
         )
 
     def attach(self, model: nn.Module) -> StagedAttachment:
-        if self.faults():
-            raise RecipeError(self.faults())
+        self.check()
         return StagedAttachment(self, self.inner.attach(model), self.plan())
 
     def plan(self) -> Plan:

@@ -31,8 +31,7 @@ class Ewc(Anchoring):
     learned to the end has a small F, and would count for nothing.
 
     Memory: one float32 copy of the trainable tensors, for F; while F is measured, their gradients. Time: a forward and
-    a backward pass of every sequence, once before training, and
-    in a sequence after it.
+    a backward pass of every sequence of tokens, once before training, and in a sequence of tasks after it.
 
     Attributes:
         strength: Strength of the pull; 0 is the inner method alone. Fisher information lies on few scalars, and wants a

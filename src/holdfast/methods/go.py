@@ -53,12 +53,10 @@ class Go(Displaced):
     def record(self, displacement: Displacement) -> Sequence[Record]:
         assert isinstance(displacement, GaussianNoise), "it is this method's own"
         count = float(sum(tensor.numel() for tensor in displacement.tensors.values())) if self.sigma else 0.0
-        found = [Record(subject="run", quantity="noisy_params", site=self.name, value=count)]
+        noisy = Record(subject="run", quantity="noisy_params", site=self.name, value=count)
         try:
-            lost = displacement.rounding().vanished_frac
-            return [
-                *found,
-                Record(subject="run", quantity="noise_vanished_frac", site=self.name, value=lost, unit="frac"),
-            ]
+            frac = displacement.rounding().vanished_frac
+            lost = Record(subject="run", quantity="noise_vanished_frac", site=self.name, value=frac, unit="frac")
         except NotMeasurable as reason:
-            return [*found, Record(subject="run", quantity="noise_vanished_frac", site=self.name, reason=str(reason))]
+            lost = Record(subject="run", quantity="noise_vanished_frac", site=self.name, reason=str(reason))
+        return [noisy, lost]

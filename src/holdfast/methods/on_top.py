@@ -126,6 +126,15 @@ class OnTop(ABC):
         """What is wrong with these options, the inner method's among them."""
         return (*_number_faults(self, self.may_be_0), *self._faults_of_inner())
 
+    def check(self) -> None:
+        """Refuse options that are out of range.
+
+        Raises:
+            RecipeError: If there are any.
+        """
+        if self.faults():
+            raise RecipeError(self.faults())
+
     def _on(self, inner: Method) -> Self:
         return replace(self, on=inner.spec())
 

@@ -9,11 +9,12 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor, nn
 
-from holdfast.algebra.ranking import joined, parted
 from holdfast.algebra.uniform import Uniform
 from holdfast.core.errors import HoldfastError, RecipeError
 from holdfast.core.sites import block_of
 from holdfast.methods.isolation.eligible import Eligible
+from holdfast.methods.isolation.method import wrong_words
+from holdfast.methods.isolation.options import wrong_seed
 from holdfast.methods.isolation.seeds import seed_at
 from holdfast.methods.on_top import method_named
 from holdfast.methods.probing.choosing import Budget, chosen, fitting
@@ -21,12 +22,15 @@ from holdfast.methods.probing.identity import weights_identity
 from holdfast.methods.probing.ledger import Ledger, Overlap
 from holdfast.methods.probing.method import Choosing
 from holdfast.methods.probing.most import most_params
-from holdfast.methods.probing.options import wrong_ratio, wrong_seed
+from holdfast.methods.probing.options import drawn_seed, wrong_part, wrong_ratio
 from holdfast.methods.probing.planning import planned, planned_tensors
 from holdfast.methods.probing.scoring import Scored
 from holdfast.methods.probing.stage import Choice, Stage
 from holdfast.methods.probing.units import Granularity, eligible_tensors, extent_of
 from holdfast.methods.trace_probe import TraceProbe
+
+BROUGHT = ("ratio", "budget", "eligible")
+"""The options that a method whose choice is replaced brings with it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class RandomTensors(Choosing):
 
     def faults(self) -> tuple[str, ...]:
         """What is wrong with these options, in sentences that say what to do; empty if nothing is."""
-        return tuple(f"{self.name}: {fault}" for fault in self._faults())
+        words = {"budget": get_args(Budget), "eligible": get_args(Eligible), "overlap": get_args(Overlap)}
+        others = (f"{self.name}: {fault}" for fault in self._faults())
+        return (*wrong_words(self, words), *wrong_seed(self), *others)
 
     def choose(self, stage: Stage) -> Choice:
         """Draw tensors.
@@ -99,11 +105,11 @@ class RandomTensors(Choosing):
         reference = replaced.choose(stage) if replaced else None
         tensors = eligible_tensors(stage.model, replaced.eligible if replaced else self.eligible, self.name)
         ledger = Ledger.read(stage.past, dict.fromkeys(tensors, ()))
-        seed = torch.initial_seed() % 2**63 if self.seed is None else self.seed
-        drawn = _drawn(tensors, seed_at(seed, len(stage.past)))
-        taken = {name: ledger.owners(name) for name in tensors} if self.overlap == "exclude" and stage.past else {}
-        free = {name: count == 0 for name, count in taken.items() if count is not None}
-        flags = self._picked(tensors, drawn, free, reference)
+        seed = drawn_seed(self.seed)
+        # A number at random for every tensor, of the seed and its name alone.
+        drawn = dict(Uniform(dict.fromkeys(tensors, ()), seed_at(seed, len(stage.past)), {}, torch.device("cpu")))
+        taken = ledger.taken() if self.overlap == "exclude" else {}
+        flags = self._picked(tensors, drawn, taken, reference)
         plan = planned(
             stage.model,
             planned_tensors(stage.model, tensors, flags, Scored(drawn, {}, {}), ledger, {}),
@@ -111,9 +117,10 @@ class RandomTensors(Choosing):
             method=self.spec(),
             seed=seed,
             probe_identity=reference.plan.probe_identity if reference else None,
-            start_identity=weights_identity(stage.model),
+            start_identity=reference.plan.start_identity if reference else weights_identity(stage.model),
             settings={
                 **asdict(self),
+                **({option: getattr(replaced, option) for option in BROUGHT} if replaced else {}),
                 "seed": seed,
                 "ranked_by": "chance",
                 "granularity": "tensor",
@@ -126,38 +133,32 @@ class RandomTensors(Choosing):
         self,
         tensors: Mapping[str, nn.Parameter],
         drawn: Mapping[str, Tensor],
-        free: Mapping[str, Tensor],
+        taken: Mapping[str, Tensor],
         reference: Choice | None,
     ) -> dict[str, Tensor]:
         if reference is None:
             extents = {name: extent_of(tensor, "tensor") for name, tensor in tensors.items()}
-            taken = {name: ~flag for name, flag in free.items()} or None
             return chosen(drawn, extents, self.ratio, self.budget, taken, who=self.name)
         names = sorted(tensors, key=lambda name: -float(drawn[name]))
-        names = [name for name in names if not free or bool(free[name])]
+        names = [name for name in names if not (taken and bool(taken[name]))]
         if self.profile:
             core = _same_profile(names, [tensor.name for tensor in reference.plan.chosen], self.name)
         else:
             sizes = torch.tensor([tensors[name].numel() for name in names])
             places = fitting(torch.arange(len(names)), sizes, reference.plan.trained_params)
             core = {names[place] for place in places.tolist()}
-        if not core:
-            raise HoldfastError(
-                f"{self.name}: no tensor that nobody owns is as small as the {reference.plan.trained_params:,} "
-                f"parameters of {self.like}; give it a higher ratio"
-            )
+            if not core:
+                raise RecipeError(
+                    [
+                        f"{self.name}: no tensor that nobody owns is as small as the "
+                        f"{reference.plan.trained_params:,} parameters of {self.like}; give it a higher ratio"
+                    ]
+                )
         return {name: torch.tensor(name in core) for name in tensors}
 
     def _faults(self) -> Iterator[str]:
-        for option, words in {
-            "budget": get_args(Budget), "eligible": get_args(Eligible), "overlap": get_args(Overlap),
-        }.items():  # fmt: skip
-            if (value := getattr(self, option)) not in words:
-                yield f"{option}={value!r} must be one of {', '.join(words)}"
         yield from wrong_ratio(self.ratio)
-        yield from wrong_seed(self.seed)
-        if isinstance(self.damp, bool) or not isinstance(self.damp, int | float) or not 0 <= self.damp <= 1:
-            yield f"damp={self.damp!r} must be a number from 0 to 1"
+        yield from wrong_part("damp", self.damp)
         if self.profile and not self.like:
             yield "profile=True draws in the layers that another method chooses; give like='trace_probe(ratio=0.1)'"
         yield from self._faults_of_like()
@@ -172,17 +173,9 @@ class RandomTensors(Choosing):
             return
         if not isinstance(replaced, TraceProbe) or replaced.granularity != "tensor":
             yield f"like={self.like!r} must be a trace_probe that chooses whole tensors"
-        for option in ("ratio", "budget", "eligible"):
+        for option in BROUGHT:
             if getattr(self, option) != getattr(RandomTensors(), option):
                 yield f"{option} plays no part beside like, which brings its own; leave it out"
-
-
-def _drawn(tensors: Mapping[str, nn.Parameter], seed: int) -> dict[str, Tensor]:
-    """A number at random for every tensor, of the seed and its name alone."""
-    device = torch.device("cpu")
-    draws = Uniform(dict.fromkeys(tensors, (1,)), seed, {}, device)
-    row = {name: draws[name].reshape(()) for name in tensors}
-    return parted(joined(row), row)
 
 
 def _same_profile(order: list[str], replaced: list[str], who: str) -> set[str]:

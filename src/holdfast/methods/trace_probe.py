@@ -13,11 +13,10 @@ from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.core.record import Record
 from holdfast.methods.probing.choosing import chosen
 from holdfast.methods.probing.finding import find
-from holdfast.methods.probing.identity import weights_identity
 from holdfast.methods.probing.ledger import Ledger
 from holdfast.methods.probing.method import Choosing
 from holdfast.methods.probing.most import most_params
-from holdfast.methods.probing.options import ProbeOptions
+from holdfast.methods.probing.options import ProbeOptions, drawn_seed
 from holdfast.methods.probing.planning import planned, planned_tensors
 from holdfast.methods.probing.stage import Choice, Stage
 from holdfast.methods.probing.units import eligible_tensors, extent_of, unit_shape
@@ -61,25 +60,23 @@ class TraceProbe(ProbeOptions, Choosing):
         tensors = eligible_tensors(stage.model, self.eligible, self.name)
         shapes = {name: unit_shape(tensor, self.granularity) for name, tensor in tensors.items()}
         ledger = Ledger.read(stage.past, shapes)
-        start_identity = weights_identity(stage.model)
         found = find(stage, self, ledger)
         extents = {name: extent_of(tensor, self.granularity) for name, tensor in tensors.items()}
-        counts = {name: ledger.owners(name) for name in tensors}
-        taken = {name: count > 0 for name, count in counts.items() if count is not None}
-        excluded = taken if self.overlap == "exclude" and taken else None
-        picked = chosen(found.scored.scores, extents, self.ratio, self.budget, excluded, who=self.name)
+        taken = ledger.taken() if self.overlap == "exclude" else None
+        picked = chosen(found.scored.scores, extents, self.ratio, self.budget, taken, who=self.name)
         flags = {name: picked.get(name, torch.zeros(shape, dtype=torch.bool)) for name, shape in shapes.items()}
+        seed = drawn_seed(self.seed)
         plan = planned(
             stage.model,
             planned_tensors(stage.model, tensors, flags, found.scored, ledger, found.zero_frac),
             task=stage.task,
             method=self.spec(),
-            seed=self.drawn_seed(),
-            probe_identity=found.identity,
-            start_identity=start_identity,
+            seed=seed,
+            probe_identity=found.probe_identity,
+            start_identity=found.start_identity,
             settings={
                 **asdict(self),
-                "seed": self.drawn_seed(),
+                "seed": seed,
                 "ranked_by": found.strategy,
                 "probe_steps": found.effort.steps,
                 "probe_tokens": found.effort.tokens,

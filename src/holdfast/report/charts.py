@@ -9,7 +9,7 @@ from holdfast.report.comparison import Comparison
 from holdfast.report.course import Course, Line, course_of
 from holdfast.report.frame import Figure, axis, bar, crosshair, layout, name_beside, note
 from holdfast.report.hover import rewound_facts, told
-from holdfast.report.labels import placed
+from holdfast.report.labels import Drawing, placed
 from holdfast.report.palette import FAINT, INK, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
 from holdfast.report.wording import SCORES, listed, markup, number, typeset
@@ -154,21 +154,15 @@ def _dot(dot: Dot, look: Look, text: str) -> Figure:
 
 def _names(dots: Sequence[Dot], plane: Plane) -> list[dict[str, Any]]:
     """The names beside the dots, placed for the size that the chart has."""
-    across, upright = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-
-    def pixel(kept: float, target: float) -> tuple[float, float]:
-        (left, right), (bottom, top) = plane.kept_range, plane.target_range
-        return across * (kept - left) / (right - left), upright * (top - target) / (top - bottom)
-
-    middles = [pixel(dot.kept, dot.target) for dot in dots]
-    bars = []
-    for dot in dots:
-        (left, y), (right, _) = (pixel(end, dot.target) for end in dot.kept_span)
-        (x, bottom), (_, top) = (pixel(dot.kept, end) for end in dot.target_span)
-        bars += [(left, y - 1, right, y + 1), (x - 1, top, x + 1, bottom)]
+    frame = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
+    drawing = Drawing(plane.kept_range, plane.target_range, frame)
+    middles = [drawing.at(dot.kept, dot.target) for dot in dots]
+    bars = [
+        bar for dot in dots for bar in drawing.cross((dot.kept, dot.target), dot.kept_span, dot.target_span, half=1.0)
+    ]
     letters = [LETTER * (BOLD if dot.point.on_frontier else 1.0) for dot in dots]
     sizes = [(letter * len(dot.point.name) + 6, ROW) for letter, dot in zip(letters, dots, strict=True)]
-    places = placed(middles, sizes, bars, (across, upright))
+    places = placed(middles, sizes, bars, frame)
     return [
         name_beside(
             dot.kept,

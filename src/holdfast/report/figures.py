@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from holdfast.metrics.tradeoff import BASE
 from holdfast.report.comparison import Comparison
 from holdfast.report.course import Line, course_of
-from holdfast.report.labels import placed
+from holdfast.report.labels import Drawing, placed
 from holdfast.report.palette import FAINT, INK, PALE, SHADE, SOFT, WHITE, Look, looks
 from holdfast.report.plane import Dot, Plane, plane_of
-from holdfast.report.printing import SETTINGS, SMALL, TEXT, name_beside, saved
+from holdfast.report.printing import DASHES, INCH, SETTINGS, SMALL, TEXT, name_beside, saved
 from holdfast.report.wording import SCORES, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-INCH: Final = 72.0
-"""Points in an inch."""
 
 PLANE_SIZE, PLANE_BOX = (7.0, 4.3), (0.085, 0.115, 0.9, 0.865)
 COURSE_SIZE, LEGEND_ROW = (7.0, 2.7), 0.135
@@ -27,8 +24,6 @@ COURSE_SIZE, LEGEND_ROW = (7.0, 2.7), 0.135
 
 LETTER, BOLD, ROW = 4.7, 1.15, 9.5
 """Of the names beside the dots: width of a letter in points, by what a bold one is wider, height of a line."""
-
-DASHES: Final = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 
 
 def figures(comparison: Comparison) -> dict[str, bytes | None]:
@@ -139,18 +134,14 @@ def _draw(axes: Axes, dot: Dot, look: Look) -> None:
 
 def _name(axes: Axes, dots: Sequence[Dot], plane: Plane) -> None:
     """The names beside the dots, placed for the size that the figure has."""
-    (left, right), (bottom, top) = plane.kept_range, plane.target_range
-    across, upright = PLANE_SIZE[0] * PLANE_BOX[2] * INCH, PLANE_SIZE[1] * PLANE_BOX[3] * INCH
-
-    def at(kept: float, target: float) -> tuple[float, float]:
-        return across * (kept - left) / (right - left), upright * (top - target) / (top - bottom)
-
+    frame = (PLANE_SIZE[0] * PLANE_BOX[2] * INCH, PLANE_SIZE[1] * PLANE_BOX[3] * INCH)
+    at = Drawing(plane.kept_range, plane.target_range, frame).at
     bars = [(*at(dot.kept_span[0], dot.target), *at(dot.kept_span[1], dot.target)) for dot in dots]
     bars += [(*at(dot.kept, dot.target_span[1]), *at(dot.kept, dot.target_span[0])) for dot in dots]
     bars = [(x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5) for x0, y0, x1, y1 in bars]
     letters = [LETTER * (BOLD if dot.point.on_frontier else 1.0) for dot in dots]
     sizes = [(letter * len(dot.point.name) + 3, ROW) for letter, dot in zip(letters, dots, strict=True)]
-    places = placed([at(dot.kept, dot.target) for dot in dots], sizes, bars, (across, upright), scale=0.6)
+    places = placed([at(dot.kept, dot.target) for dot in dots], sizes, bars, frame, scale=0.6)
     for dot, place in zip(dots, places, strict=True):
         colour = INK if dot.point.ranked else SOFT
         name_beside(axes, dot.point.name, (dot.kept, dot.target), place, colour, bold=dot.point.on_frontier)

@@ -37,6 +37,39 @@ class Placed:
     led: bool
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A plane as it is drawn: places in it become lengths from the left and from above.
+
+    Attributes:
+        across: Ends of the axis to the right.
+        up: Ends of the axis upwards.
+        frame: Width and height of the drawing.
+    """
+
+    across: Pair
+    up: Pair
+    frame: Pair
+
+    def at(self, x: float, y: float) -> Pair:
+        """Where a point of the plane is drawn."""
+        (left, right), (bottom, top) = self.across, self.up
+        return self.frame[0] * (x - left) / (right - left), self.frame[1] * (top - y) / (top - bottom)
+
+    def cross(self, spot: Pair, across: Pair, up: Pair, half: float) -> list[tuple[float, float, float, float]]:
+        """The two bars of a point, as boxes that labels had better not cross.
+
+        Args:
+            spot: The point.
+            across: Ends of its bar to the left and right.
+            up: Ends of its bar upwards.
+            half: Half of how thick a bar is drawn.
+        """
+        (west, middle), (east, _) = (self.at(end, spot[1]) for end in across)
+        (centre, south), (_, north) = (self.at(spot[0], end) for end in up)
+        return [(west, middle - half, east, middle + half), (centre - half, north, centre + half, south)]
+
+
 def placed(
     dots: Sequence[Pair],
     sizes: Sequence[Pair],

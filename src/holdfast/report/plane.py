@@ -76,10 +76,10 @@ def _best(point: PointResult) -> tuple[float, float] | None:
     return None if found is None or found.left == len(found.t) else (found.kept_score, found.target_score)
 
 
-def extent(values: Sequence[float]) -> Span:
+def extent(values: Sequence[float], margin_frac: float = MARGIN_FRAC) -> Span:
     """The extent of an axis on which these values have some room around them."""
     low, high = min(values), max(values)
-    room = MARGIN_FRAC * (high - low) or 0.05
+    room = margin_frac * (high - low) or 0.05
     return low - room, high + room
 
 

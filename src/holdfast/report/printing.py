@@ -13,8 +13,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI: Final = 200
+INCH: Final = 72.0
+"""Points in an inch."""
+
 TEXT, SMALL = 8.0, 7.0
 """Sizes of type, in points."""
+
+PLANE_SIZE, PLANE_BOX = (7.0, 3.9), (0.085, 0.13, 0.9, 0.85)
+"""Of a figure that is one plane: its size in inches, and the box of the plane as shares of that."""
+
+PLANE_FRAME = (PLANE_SIZE[0] * PLANE_BOX[2] * INCH, PLANE_SIZE[1] * PLANE_BOX[3] * INCH)
+LETTER, ROW, SCALE = 4.6, 9.5, 0.6
+"""Of the names in it, in points: width of a letter, height of a line; and the size of a dot, of one on the page."""
+
+DASHES: Final = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+"""Dashes of lines by the names that plotly has for them."""
 
 SETTINGS: Final[dict[Any, Any]] = {
     "font.size": TEXT,
@@ -36,6 +49,17 @@ SETTINGS: Final[dict[Any, Any]] = {
     "ytick.labelsize": SMALL,
     "pdf.fonttype": 42,
 }
+
+
+def bare_plane(across: Pair, up: Pair) -> tuple[Figure, Axes]:
+    """A figure that is one plane, whose axes reach so far."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=PLANE_SIZE)
+    axes = figure.add_axes(PLANE_BOX)
+    axes.set_xlim(*across)
+    axes.set_ylim(*up)
+    return figure, axes
 
 
 def name_beside(axes: Axes, text: str, dot: Pair, place: Placed, colour: str, *, bold: bool = False) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +48,19 @@ def bulleted(lines: Iterable[str]) -> list[Table]:
         bullet.add_row("\N{BULLET}", Text(line))
         bullets.append(bullet)
     return bullets
+
+
+def opened(title: str, lines: Iterable[str], care: Iterable[str] = ()) -> Iterator[RenderableType]:
+    """How a report begins on a terminal: its title, what was found, and, pale, what must be minded."""
+    yield Text(title, style="bold")
+    yield from bulleted(lines)
+    for line in care:
+        yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
+
+
+def below(found: ShortTable, width: int, styles: Sequence[str]) -> Padding:
+    """A table that is fitted, with a blank line above it; takes what ``fitted`` takes."""
+    return Padding(fitted(found, width, styles), (1, 0, 0, 0))
 
 
 def fitted(found: ShortTable, width: int, styles: Sequence[str]) -> Table:

@@ -81,6 +81,11 @@ def quoted(tasks: Sequence[str]) -> str:
     return listed([f"\N{LEFT DOUBLE QUOTATION MARK}{task}\N{RIGHT DOUBLE QUOTATION MARK}" for task in tasks])
 
 
+def sentence(text: str) -> str:
+    """The same with a capital at its beginning and a full stop at its end."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun, such as ``1 seed`` or ``3 seeds``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -9,6 +9,7 @@ from datasets import Dataset
 from holdfast.core.errors import BadData
 from holdfast.core.recipe import TrainingOptions
 from holdfast.core.task import Example
+from holdfast.methods.turns import in_turns
 
 TASK = "task"
 """The column that says which task a row belongs to."""
@@ -40,12 +41,6 @@ def evenly(examples: Mapping[str, Sequence[Example]]) -> tuple[list[Example], li
     count = max(map(len, examples.values()), default=0) if all(examples.values()) else 0
     full = {task: [some[at % len(some)] for at in range(count)] for task, some in examples.items()}
     return in_turns(full), list(examples) * count
-
-
-def in_turns(examples: Mapping[str, Sequence[Example]]) -> list[Example]:
-    """All examples of all tasks, in turns for as long as there are any."""
-    longest = max(map(len, examples.values()), default=0)
-    return [some[at] for at in range(longest) for some in examples.values() if at < len(some)]
 
 
 def training_rows(examples: Sequence[Example], tasks: Sequence[str] = ()) -> Dataset:

@@ -86,8 +86,9 @@ def train(
         with quiet():
             if past is not None and isinstance(attachment, Following):
                 attachment.follow(past)
-            # Nothing is known at the beginning of a sequence, and nothing can be mixed in.
-            taught = _taught(method, examples, tasks, source, recipe, mixing=past is None or bool(source))
+            # Where nothing is known at the beginning of a sequence, nothing can be mixed in.
+            mixing = past is None or bool(past or source)
+            taught = _taught(method, examples, tasks, source, recipe, mixing=mixing)
             trainer = _trainer(base, attachment, taught, recipe, folder, tick, dtype)
             if not len(trainer.train_dataset):
                 raise BadData(

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from holdfast.core.errors import DamagedCheckpoint, NotMeasurable
 from holdfast.methods.isolation.isolation import Isolation
 from holdfast.methods.isolation.method import Isolating
-from holdfast.store.files import no_space_named, write_text
+from holdfast.store.files import read_tensors, write_tensors, write_text
 from holdfast.weights.material import Material
 
 COURSE = "isolation.json"
@@ -71,10 +70,8 @@ class IsolationCallback(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.isolation.state_dict().items()}
-        with no_space_named(folder / _file()):
-            save_file(tensors, folder / _file())
+        write_tensors(folder / _file(), tensors)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -102,5 +99,4 @@ def _read(folder: Path) -> dict[str, torch.Tensor]:
             f"training is resumed from {folder}, and there is no {file.name}: was it saved without isolation, by "
             "another number of processes, or does it lie elsewhere? Give isolating(..., resume_from=FOLDER)"
         )
-    tensors: dict[str, torch.Tensor] = load_file(file)
-    return tensors
+    return read_tensors(file)

@@ -58,7 +58,7 @@ def look(attachment: Attachment, target: Mapping[str, Make], source: Make) -> No
 
     streams = {task: Batches(make, opened) for task, make in target.items()}
     training = model.training
-    with _random_numbers_kept(model):
+    with random_numbers_kept(model):
         attachment.prepare(Material(streams, Batches(source, opened)))
     model.train(training)
     for tensor in model.parameters():
@@ -80,7 +80,7 @@ def _mark(tensor: torch.Tensor) -> str:
 
 
 @contextmanager
-def _random_numbers_kept(model: nn.Module) -> Iterator[None]:
+def random_numbers_kept(model: nn.Module) -> Iterator[None]:
     """Random numbers go on after a ``with`` block as if it had drawn none."""
     device = next(model.parameters()).device
     python, numpy = random.getstate(), np.random.get_state()

@@ -15,9 +15,8 @@ from holdfast.core.parameter_plan import ParameterPlan
 from holdfast.methods.probing.applying import Applied, apply_plan
 from holdfast.methods.probing.damping import Damping
 from holdfast.methods.trace_probe import trace_probe_plan
-from holdfast.store.files import write_text
-
-PLAN = "plan.json"
+from holdfast.store.run import RunFolder
+from holdfast.train.looking import random_numbers_kept
 
 
 def probing(trainer: Trainer, *, task: str = "task", **options: Any) -> ParameterPlan:
@@ -54,8 +53,7 @@ def probing(trainer: Trainer, *, task: str = "task", **options: Any) -> Paramete
             "the trainer has its optimizer already, which would hold what the plan freezes; probe before training, "
             "and let the trainer build the optimizer"
         )
-    device = next(model.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with random_numbers_kept(model):
         plan = trace_probe_plan(model, trainer.get_train_dataloader(), task=task, **options)
     callback = PlanCallback(plan)
     callback.freeze(model)
@@ -125,7 +123,7 @@ class PlanCallback(TrainerCallback):
         applied.check()
         applied.release()
         if state.is_world_process_zero:
-            write_text(Path(str(args.output_dir)) / PLAN, self._plan.model_dump_json(exclude_none=True) + "\n")
+            RunFolder(Path(str(args.output_dir))).write_plan(self._plan)
 
     def _at_work(self) -> Applied:
         assert self._applied is not None, "the trainer's constructor has frozen by now"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from holdfast.core.errors import DamagedCheckpoint, HoldfastError, NotMeasurable, RecipeError
+from holdfast.core.errors import DamagedCheckpoint, HoldfastError, NotMeasurable
 from holdfast.methods.widening.average import Average
 from holdfast.methods.widening.averaged import Averaged
 from holdfast.methods.widening.displaced import Displaced
-from holdfast.store.files import no_space_named
+from holdfast.store.files import read_tensors, write_tensors
 from holdfast.train.passes import PassCallback, take_passes
 
 AVERAGE = "average.safetensors"
@@ -51,7 +50,8 @@ def widen(trainer: Trainer, method: Displaced | Averaged) -> None:
 def widening(method: Displaced | Averaged, *, resume_from: str | Path | None = None) -> TrainerCallback:
     """An ordinary ``TrainerCallback`` that trains for a wider basin, where only callbacks can be given.
 
-    It is `widen` otherwise, but that it does not hear of exceptions, and gives weights back when training goes on::
+    It is `widen` otherwise, but that it does not hear of exceptions: after one within a pass weights are clean again
+    when the next training begins, or after ``give_back()``::
 
         trainer = SFTTrainer(..., callbacks=[widening(Go(sigma=1e-3))])
 
@@ -63,8 +63,7 @@ def widening(method: Displaced | Averaged, *, resume_from: str | Path | None = N
         RecipeError: If an option is out of range.
         HoldfastError: If the method takes two passes, which no callback can do.
     """
-    if method.faults():
-        raise RecipeError(method.faults())
+    method.check()
     if isinstance(method, Averaged):
         return AverageCallback(method, resume_from)
     if method.passes > 1:
@@ -85,6 +84,8 @@ class DisplacedCallback(PassCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        if not state.global_step:  # a checkpoint that is resumed from has been loaded by now, and is clean
+            self.give_back()
         self.displacing = self._method.displacement(kwargs["model"], seed=args.seed)
 
 
@@ -125,7 +126,7 @@ class AverageCallback(TrainerCallback):
                     f"training is resumed from {folder}, and there is no {AVERAGE}: was it saved without an average, "
                     "or does it lie elsewhere? Give widening(..., resume_from=FOLDER)"
                 )
-            self._average.load_state(load_file(folder / AVERAGE))
+            self._average.load_state(read_tensors(folder / AVERAGE))
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -141,7 +142,5 @@ class AverageCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.average.state().items()}
-        with no_space_named(folder / AVERAGE):
-            save_file(tensors, folder / AVERAGE)
+        write_tensors(folder / AVERAGE, tensors)

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from holdfast.algebra.delta import Dense, exact
+from holdfast.algebra.delta import Dense, exact, frobenius_norm
 from holdfast.core.errors import NotMeasurable
 from holdfast.weights.perturbing.movable import Keep, movable
 from holdfast.weights.perturbing.sweep import Sweep, sweeping
@@ -111,7 +111,7 @@ def _step(gone: Mapping[str, Tensor], slopes: Mapping[str, Tensor], length: floa
 
 
 def _norm(tensors: Mapping[str, Tensor]) -> float:
-    return math.hypot(*(float(torch.linalg.vector_norm(tensor.double())) for tensor in tensors.values()))
+    return math.hypot(*map(frobenius_norm, tensors.values()))
 
 
 def _finite(value: Tensor) -> float:

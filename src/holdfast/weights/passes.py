@@ -17,7 +17,8 @@ def take_gradient(who: object, run: Callable[[], Found], step: int, micro_batch:
     """Send a micro-batch forward and backward, as often and at the weights that a method wants.
 
     The weights are afterwards what they were, also if a pass fails or is interrupted. All passes draw the same random
-    numbers, such as those of dropout, and the generators go on from where one pass leaves them.
+    numbers, such as those of dropout, and the generators go on from where one pass leaves them: torch's own of the
+    processor and of the current CUDA device, and not those of other devices among which a model is divided.
 
     Args:
         who: An attachment, or something else that may be `Displacing`; nothing special happens for what is not.

@@ -18,6 +18,7 @@ from holdfast.core.errors import HoldfastError, TrainingDiverged
 from holdfast.core.sequence_evidence import ChainRun
 from holdfast.models.base import open_base
 from holdfast.models.identity import identity_of
+from holdfast.train.cost import forget_peak_memory
 
 TASKS = ("cant", "diagnosis", "working")
 SECONDS = "isolation_choice_s"
@@ -161,7 +162,7 @@ def test_what_changes_no_weights_cannot_be_gone_on_from(tmp_path: Path) -> None:
         job.run(lambda doing, share: None)
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 def test_a_stage_may_step_back_before_the_next_one_begins(tmp_path: Path, method: str) -> None:
     job = chain_of(tmp_path, methods=(method,), rewind_rule="lose_at_most(1.0)", rewind_points=3)
     run = ended(job)
@@ -171,6 +172,7 @@ def test_a_stage_may_step_back_before_the_next_one_begins(tmp_path: Path, method
         facts = {fact.quantity: fact.value for fact in told.facts}
         assert facts["stepped_back_to"] == found.t
         assert {scores.task for scores in found.test.tasks} == {stage.lesson.name, *stage.lesson.past, "recall"}
+        assert found.test.split == "test"
 
 
 def test_the_next_stage_begins_where_the_last_one_stepped_back_to(tmp_path: Path) -> None:
@@ -189,11 +191,18 @@ def test_the_next_stage_begins_where_the_last_one_stepped_back_to(tmp_path: Path
         by_hand.named_parameters(), after.named_parameters(), model.named_parameters(), strict=True
     ):
         assert there.allclose(start + found.t * (end - start), atol=1e-6), name
+    last = second.run.rewound()
+    assert last is not None
+    assert (job.model == second.checkpoint) is (last.t == 1), "the last checkpoint is not where it stepped back to"
+    second.fold_into(model)
+    assert identity_of(open_base(str(job.model)).model) == identity_of(model)
 
 
 def test_the_model_that_a_chain_ends_with_is_an_ordinary_one(tmp_path: Path) -> None:
     job = chain_of(tmp_path)
     ended(job)
+    # The peak of a process tells of its first training alone, unless it can be forgotten.
+    assert [stage.run.memory() is not None for stage in job.stages] == [True, forget_peak_memory()]
     told = json.loads((job.model / "holdfast.json").read_text())
     base = open_base(str(job.model))
     assert told["identity"] == base.identity

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from contests import HereAndNow
+from contests import HereAndNow, NoClock
 from curricula import small_curriculum
 
-from holdfast.arena.executor import Outcome, Unwatched
-from holdfast.arena.jobs import Job
+from holdfast.arena.executor import Unwatched
 from holdfast.arena.sequence.curriculum import Curriculum
 from holdfast.arena.sequence.engine import run_sequences
 from holdfast.core.errors import HoldfastError
@@ -184,17 +183,10 @@ def test_another_seed_is_another_chain_and_the_search_is_kept(
 
 
 def test_where_all_rates_fail_there_is_no_sequence_and_the_stage_is_told(tmp_path: Path) -> None:
-    evidence = run(small_curriculum(methods=("full",), learning_rate_scale=1e22), tmp_path)
+    evidence = run(small_curriculum(methods=("full",), learning_rate_scale=1e22), tmp_path, NoClock())
     (entrant,) = evidence.entrants
     assert entrant.learning_rate is None and entrant.runs == ()
     assert (entrant.tries[0].failure or "").startswith("stage 1, 'cant': the loss became ")
-
-
-class NoClock(HereAndNow):
-    """The job that takes times breaks."""
-
-    def _one(self, job: Job) -> Outcome:
-        return Outcome(job.name, "the clock stands still") if job.name == "cost" else super()._one(job)
 
 
 def test_a_time_that_cannot_be_taken_costs_nothing_else(
@@ -207,7 +199,7 @@ def test_a_time_that_cannot_be_taken_costs_nothing_else(
     for entrant, before in zip(evidence.entrants, finished[1].entrants, strict=True):
         assert entrant.runs == before.runs
         (time,) = (cost for cost in entrant.costs if cost.quantity == "step_time_rel_lora")
-        assert time.reason == "the time of a step could not be measured: the clock stands still"
+        assert time.reason == "the time of a step could not be measured: there is no clock here"
 
 
 def test_a_folder_of_a_comparison_is_refused(tmp_path: Path) -> None:

@@ -58,6 +58,16 @@ def test_ways_and_abilities_have_files_of_their_own(
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_the_untouched_model_is_asked_once_for_all_ways(tiny: PreTrainedModel, threshold: Threshold) -> None:
+    asked: list[Any] = []
+    notebook, ability = Notebook("tiny"), threshold(asked=asked)
+    for way in (random_way(tiny), *layer_ways(tiny)):
+        with way.walking() as walk:
+            found = notebook.along(ability, walk)
+            assert found.base().tolist() == [1.0] * 4 and found.self_noise() == 0
+    assert asked == [[0, 1, 2, 3]] * 2
+
+
 def test_the_untouched_model_is_asked_again_in_small_batches(tiny: PreTrainedModel) -> None:
     class Rows(Scored):
         def ask(self, model: PreTrainedModel, items: Sequence[int], rows: int = ROWS) -> list[float]:

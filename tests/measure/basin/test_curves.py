@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from transformers import PreTrainedModel
 from holdfast.core.basin_recipe import BasinRecipe
 from holdfast.core.errors import NotMeasurable, UnknownName
 from holdfast.measure.basin.ability import Scored
-from holdfast.measure.basin.asked import Notebook
+from holdfast.measure.basin.asked import CERTIFICATE_SEEDS, CURVE_SEEDS, WIDTH_SEEDS, Notebook
 from holdfast.measure.basin.curves import certified, check_forms, curves_along, width_from
 from holdfast.measure.basin.ways import random_way
 from holdfast.metrics.basin.certifying import Noise
+from holdfast.metrics.basin.evaluations import Evaluations
 
 from .conftest import expected
 
@@ -42,8 +43,26 @@ def test_the_interval_of_a_width_holds_the_width(tiny: PreTrainedModel, threshol
     inside = [sigma for sigma in np.geomspace(0.1, 100, 400) if 1 - expected(sigma) <= RECIPE.tau]
     assert found.low is not None and found.high is not None
     assert found.low <= inside[-1] <= found.high and found.level == RECIPE.level
-    curve_seeds = {seed for level in curve.levels for seed in level.seeds}
-    assert found.steps[0].sigma in (2.0, 8.0) and max(curve_seeds) < 100
+    # Along these four directions the curve has not fallen anywhere: the search begins furthest out.
+    assert found.steps[0].sigma == 8.0 and all(curve.base - level.mean <= RECIPE.tau for level in curve.levels)
+
+
+def test_curves_widths_and_certificates_have_directions_of_their_own(threshold: Threshold) -> None:
+    seeds: list[int] = []
+
+    def measure(sigma: float, direction_seed: int, items: Sequence[int]) -> list[float]:
+        seeds.append(direction_seed)
+        return [float(sigma < 1)] * len(items)
+
+    ability, scores = threshold(), Evaluations(measure, 4)
+    (curve,) = curves_along([(ability, scores)], "random", (0.5, 2.0, 4.0), 4, RECIPE.tau)
+    assert sorted(set(seeds)) == list(range(CURVE_SEEDS, CURVE_SEEDS + 4))
+    seeds.clear()
+    # Where the curve fell first, the search begins.
+    assert width_from(curve, ability, scores, RECIPE).steps[0].sigma == 2.0 and min(seeds) == WIDTH_SEEDS
+    seeds.clear()
+    certified(ability, scores, Noise(0.5), RECIPE)
+    assert seeds == list(range(CERTIFICATE_SEEDS, CERTIFICATE_SEEDS + RECIPE.certificate_directions))
 
 
 def test_likelihoods_have_no_width(tiny: PreTrainedModel) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,23 @@ def test_own_scores_are_those_of_the_model_its_users_run(tiny_base: Base, saved:
     count = len(asked)
     assert own_scores(fine_tune(tiny_base, str(saved)), tiny_base, ability, tmp_path / "kept") == found
     assert len(asked) == count
+
+
+def test_fine_tunes_keep_scores_of_their_own(tiny_base: Base, saved: Path, tmp_path: Path) -> None:
+    attachment = moved(Lora(r=2), tiny_base.model, by=0.5)
+    attachment.save(tmp_path / "far")
+    attachment.detach()
+
+    def score(model: PreTrainedModel, items: Sequence[int]) -> list[float]:
+        with torch.inference_mode():
+            return [float(model(input_ids=torch.tensor([[1, 2, 3]])).logits[0, -1].softmax(-1)[0])]
+
+    ability = Scored("words", 1, score, key="words")
+    near, far = (
+        own_scores(fine_tune(tiny_base, str(folder)), tiny_base, ability, tmp_path / "kept")
+        for folder in (saved, tmp_path / "far")
+    )
+    assert near != far
 
 
 def test_the_control_is_as_long_as_the_fine_tune(tiny_base: Base, saved: Path, threshold: Threshold) -> None:

@@ -21,6 +21,7 @@ from holdfast.measure.basin.asked import Notebook
 from holdfast.measure.basin.findings import Findings
 from holdfast.measure.basin.inputs import disturbed, input_curve, rms_of_embeddings, robustness, typical_substitution
 from holdfast.metrics.basin.bounds import bound, strong_bound
+from holdfast.metrics.basin.evaluations import Evaluations
 from holdfast.models.base import Base
 from holdfast.tasks.recall import Recall
 from holdfast.weights.perturbing.pristine import fingerprint
@@ -130,6 +131,18 @@ def test_where_nothing_lies_inside_there_is_no_certificate(model: PreTrainedMode
     findings = Findings(Base("small", model, told.tokenizer, "identity"))
     robustness(model, [wrong], recipe, Notebook("m"), findings)
     assert findings.notes == [inputs.NOT_INSIDE.format("told")] and not findings.certificates
+
+
+def test_what_recovers_further_out_is_not_certified_there(
+    model: PreTrainedModel, told: OfTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amounts = [share * rms_of_embeddings(model) for share in (0.1, 0.2, 0.4)]
+    fallen = Evaluations(lambda sigma, seed, items: [float(sigma != amounts[1]) for _ in items], 3)
+    monkeypatch.setattr(inputs, "disturbed", lambda *given: fallen)
+    recipe = BasinRecipe(directions=("embeddings",), embedding_sigmas=(0.1, 0.2, 0.4), seeds=1)
+    findings = Findings(Base("small", model, told.tokenizer, "identity"))
+    robustness(model, [told], recipe, Notebook("m"), findings)
+    assert [each.sigma for each in findings.certificates] == [amounts[0]]
 
 
 def test_a_single_draw_has_no_spread(model: PreTrainedModel, told: OfTask) -> None:

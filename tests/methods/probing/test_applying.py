@@ -24,7 +24,9 @@ def by_hand(**changes: Any) -> ParameterPlan:
 def test_a_plain_loop_trains_the_core_and_nothing_else() -> None:
     model = tiny()
     plan = trace_probe_plan(model, stream(0), ratio=0.2, **QUICK)
+    model(**stream(0)[0]).loss.backward()  # of what was before, nothing goes into the first step
     applied, before = apply_plan(plan, model), tensors_of(model)
+    assert all(tensor.grad is None for tensor in model.parameters())
     optimizer = torch.optim.AdamW([t for t in model.parameters() if t.requires_grad], lr=1e-2, weight_decay=0.1)
     applied.check_optimizer(optimizer)
     model.train()

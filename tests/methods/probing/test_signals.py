@@ -87,7 +87,9 @@ def test_on_a_language_model_it_is_one_backward_a_sequence() -> None:
 def test_sequences_of_which_nothing_is_learned_are_not_seen() -> None:
     batch = stream(0)[0]
     silent = {**batch, "labels": torch.full_like(batch["labels"], -100)}
+    first = {**batch, "labels": torch.cat([batch["input_ids"][:, :1], silent["labels"][:, 1:]], dim=1)}
     model = tiny()
+    assert fisher(model, [first, batch])["lm_head.weight"] == fisher(model, [batch])["lm_head.weight"]
     assert fisher(model, [silent, batch])["lm_head.weight"] == fisher(model, [batch])["lm_head.weight"]
     for per in ("sequence", "batch"):
         with pytest.raises(BadData, match=r"needs sequences of which something is learned, and there are none"):

@@ -121,6 +121,17 @@ def test_one_stage_holds_nothing_and_says_so() -> None:
     assert rule.notes() == (note,)
 
 
+def test_cores_of_earlier_trainings_are_held_from_the_first_step_on_and_count_as_memory() -> None:
+    earlier = {"x": mask(2, 8), "y": mask(11)}
+    rule = ByStage([("c",), ("a",)], {"a": mask(0, 1), "c": mask(5)}, 9, earlier)
+    assert [step for step in range(12) if rule.schedule.due(step)] == [0, 4]
+    assert rule.choose(scene(0))["w"].positions().tolist() == [2, 8, 11]
+    assert rule.choose(scene(4))["w"].positions().tolist() == [2, 5, 8, 11]
+    assert rule.extra_bytes() == 3 * mask(0)["w"].packed.numel()
+    held = "held from the first step on: the cores of x, y"
+    assert rule.notes() == (held, "trained in stages, the cores of earlier ones held: c; then a")
+
+
 def test_a_state_brings_its_own_cores_and_refuses_other_stages() -> None:
     stages = [("c",), ("a", "b"), ("d",)]
     saved = by_stage(stages).state()

@@ -124,6 +124,17 @@ def test_what_was_added_up_before_a_pass_that_fails_is_still_there(model: PreTra
     assert all(torch.equal(earlier[name], gradient) for name, gradient in gradients(model).items())
 
 
+def test_a_micro_batch_after_one_that_was_cut_off_begins_at_clean_weights(model: PreTrainedModel) -> None:
+    before, ascent = bits(model), Ascent(model, RHO)
+    ascent.before_pass(0, 0, 0)
+    loss_of(model, 1).backward()
+    ascent.after_pass()
+    ascent.before_pass(0, 0, 1)
+    assert not same_bits(bits(model), before)
+    ascent.before_pass(0, 1, 0)  # nobody said that the pass before is over
+    assert same_bits(bits(model), before)
+
+
 def test_the_first_gradient_is_gone_when_the_second_pass_begins(model: PreTrainedModel) -> None:
     ascent, held = Ascent(model, RHO), []
     take_gradient(ascent, lambda: (held.append(len(ascent._uphill)), loss_of(model, 1).backward()), 0)

@@ -63,7 +63,16 @@ def test_what_is_saved_on_the_way_and_at_the_end_is_the_average(tmp_path: Path, 
     assert (fact.quantity, fact.value) == ("averaged_steps", upto)
 
 
-@pytest.mark.parametrize("spec", ["ema(on='lora(r=2)')", "swa(on='pissa(r=2)')", "ema(on='go')", "swa(on='ewc')"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "swa(on='ewc')",
+        *(
+            pytest.param(s, marks=pytest.mark.slow)
+            for s in ("ema(on='lora(r=2)')", "swa(on='pissa(r=2)')", "ema(on='go')")
+        ),
+    ],
+)
 def test_it_keeps_the_laws_on_top_of_other_methods(spec: str) -> None:
     assert broken_laws(method_named(spec)) == []
 

@@ -148,6 +148,6 @@ def test_it_tells_how_many_scalars_had_noise_and_how_often_there_was_no_slope() 
     assert facts["micro_batches_without_slope"].value == 0
 
 
-@pytest.mark.parametrize("spec", ["epi(on='go')", "ewc(on='sam')"])
+@pytest.mark.parametrize("spec", ["epi(on='go')", pytest.param("ewc(on='sam')", marks=pytest.mark.slow)])
 def test_it_keeps_the_laws_among_other_methods(spec: str) -> None:
     assert broken_laws(method_named(spec)) == []

@@ -163,7 +163,6 @@ def made_basin(
         "base_identity": "0123abcd",
         "space": "all weights",
         "coordinates": COORDINATES,
-        "left_out": {},
         "lost_frac": ((0.0003, 0.02), (0.005, 0.0001)),
         "hash_before": "9f8e7d6c",
         "hash_after": "9f8e7d6c",
@@ -200,7 +199,6 @@ def full() -> BasinMeasurement:
         certified=True,
         inputs=True,
         reasons={"chronicle": "after 10 distances none was found outside: start further out"},
-        left_out={"lm_head.weight": "tied to the embeddings", "model.rotary.inv_freq": "not a parameter"},
         lost_frac=((0.0003, 0.62), (0.005, 0.04)),
         notes=("the worst direction was sought on training examples, 30 steps",),
     )

@@ -83,10 +83,6 @@ def test_noise_lost_to_rounding_is_told_where_it_is_much(view, one) -> None:
     assert not any("Rounding" in line for line in caveats(one))
 
 
-def test_tensors_that_were_not_moved_are_counted(view) -> None:
-    assert "2 tensors not moved; which and why stands below." in caveats(view)
-
-
 def test_a_fine_tune_without_random_moves_as_far_is_told(build) -> None:
     found = build(tuned={"/runs/final": (0.001, 1.0)})
     verdicts = tuple(each.model_copy(update={"matched": None}) for each in found.verdicts)

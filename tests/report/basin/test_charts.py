@@ -10,7 +10,8 @@ from holdfast.report.basin.compared import compared
 from holdfast.report.basin.compared_chart import compared_chart
 from holdfast.report.basin.curve_chart import about, curve_chart, shaded
 from holdfast.report.basin.seen import RANDOM, WORST, seen
-from holdfast.report.basin.strip_chart import INSIDE, OPEN, OUTSIDE, strip_chart
+from holdfast.report.basin.strip_chart import INSIDE, OPEN, OUTSIDE, stretches, strip_chart
+from holdfast.report.palette import SHADE
 
 
 def plain(text: str) -> list[str]:
@@ -103,6 +104,19 @@ def test_the_strip_colours_inside_open_and_outside(view) -> None:
     assert first[INSIDE][1] == first[OPEN][0]
     assert first[OUTSIDE][0] == first[OPEN][1]
     assert len(bars) == 5 * 3 + 1
+
+
+def test_where_an_end_was_not_found_nothing_is_inside_or_outside(build) -> None:
+    def colours(**ends: float | None) -> list[str]:
+        found = build()
+        width = found.widths[0].model_copy(update={"reason": "not found", **ends})
+        view = seen(found.model_copy(update={"widths": (width,)}))
+        return [colour for _, colour in stretches(view, "sums", (0.001, 0.1))]
+
+    assert colours() == [OPEN, INSIDE, OUTSIDE]
+    assert colours(high=None) == [OPEN, INSIDE]
+    assert colours(low=None) == [OPEN, OUTSIDE]
+    assert colours(low=None, high=None) == [SHADE]
 
 
 def test_fine_tunes_stand_on_the_strip_with_the_change_of_their_score(view) -> None:

@@ -7,6 +7,9 @@ import re
 import pytest
 from rich.console import Console
 
+from holdfast.cli.report import BASIN, report
+from holdfast.core.basin import read_basin
+from holdfast.core.errors import DamagedCheckpoint, RecipeError
 from holdfast.core.record import read_jsonl
 from holdfast.report.basin.figures import basin_figures, curve_figure, strip_figure
 from holdfast.report.basin.publish import published_basin
@@ -30,6 +33,33 @@ def test_publishing_writes_everything_and_returns_the_page(build, tmp_path) -> N
     assert names == {"report.html", "summary.md", "records.jsonl", *figures}
     assert list(read_jsonl(tmp_path / "basin" / "records.jsonl")) == records_of(seen(found))
     assert (tmp_path / "basin" / "figures" / "basins.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_report_is_rebuilt_from_what_was_measured_and_beside_an_earlier_model(build, tmp_path, capsys) -> None:
+    after, before = tmp_path / "after", tmp_path / "before"
+    for folder, bears in ((after, {"sums": 0.008}), (before, {"sums": 0.004})):
+        folder.mkdir()
+        (folder / BASIN).write_text(build(bears).model_dump_json(exclude_none=True))
+    report(after)
+    assert str(after / "report.html") in capsys.readouterr().out.replace("\n", "")
+    alone = (after / "summary.md").read_text()
+    report(after, before)
+    assert len((after / "summary.md").read_text()) > len(alone)
+    report(after, as_json=True)
+    assert capsys.readouterr().out.endswith(
+        read_basin(after / BASIN).model_dump_json(exclude_none=True, indent=2) + "\n"
+    )
+
+
+def test_only_basins_are_compared_with_an_earlier_model(build, tmp_path) -> None:
+    with pytest.raises(RecipeError, match=r"before: .* holds no measured basins"):
+        report(tmp_path, tmp_path)
+    (tmp_path / BASIN).write_text(build().model_dump_json(exclude_none=True))
+    with pytest.raises(DamagedCheckpoint, match="is missing: measure with holdfast basin first"):
+        report(tmp_path, tmp_path / "nothing")
+    (tmp_path / BASIN).write_text("{}")
+    with pytest.raises(DamagedCheckpoint, match="does not hold a measurement of basins"):
+        report(tmp_path)
 
 
 def test_a_figure_of_nothing_is_removed(build, tmp_path) -> None:

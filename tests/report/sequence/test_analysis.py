@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from holdfast.core.errors import NotMeasurable
 from holdfast.core.scores import PointScores, TaskScores
 from holdfast.metrics.continual import ScoreMatrix
 from holdfast.metrics.continual.formulas import METRICS, backward_transfer_gem, final_accuracy
@@ -13,7 +14,7 @@ from holdfast.metrics.tradeoff import BASE, UnusableScores
 from holdfast.report.sequence.analysis import analysed
 from holdfast.report.sequence.columns import ability_column
 from holdfast.report.sequence.differences import difference
-from holdfast.report.sequence.numbers import levelled
+from holdfast.report.sequence.numbers import Number, levelled, undefined
 from holdfast.report.sequence.scale import Scale, items_of
 
 BWT = backward_transfer_gem.name
@@ -112,6 +113,20 @@ def test_differences_are_paired_over_chains_that_both_finished(eighteen) -> None
     own = [backward_transfer_gem(run.matrix) for run in one.row.runs]
     theirs = [backward_transfer_gem(run.matrix) for run in other.row.runs if (run.order, run.seed) in chains]
     assert difference(one, other, BWT, eighteen).value == pytest.approx(np.mean(own) - np.mean(theirs))
+
+
+def test_of_tasks_alone_a_seed_that_lacks_one_takes_no_part(build) -> None:
+    evidence = build({"full": (0.6, 0.1)}, tasks=("recall", "sums"), orders=1, items=8)
+    *others, alone, jointly = evidence.entrants
+    lacking = alone.model_copy(update={"runs": alone.runs[1:]})
+    row = analysed(evidence.model_copy(update={"entrants": (*others, lacking, jointly)}), 20).of("lora alone").row
+    assert ([run.seed for run in row.runs], row.asked) == ([2, 3], 3)
+
+
+def test_a_number_without_a_value_is_never_taken_for_nothing() -> None:
+    assert Number(0.5).known == 0.5
+    with pytest.raises(NotMeasurable, match="no run was finished"):
+        assert undefined("no run was finished").known
 
 
 def test_an_entrant_without_a_finished_chain_has_reasons(build) -> None:

@@ -16,7 +16,7 @@ from holdfast.report.sequence.analysis import analysed
 from holdfast.report.sequence.courses import course_data
 from holdfast.report.sequence.figures import sequence_figures
 from holdfast.report.sequence.page import sequence_page
-from holdfast.report.sequence.publish import publish, published_sequence
+from holdfast.report.sequence.publish import publish
 from holdfast.report.sequence.records import records_of
 from holdfast.report.sequence.spreads import by_level, spread_ledger
 from holdfast.report.sequence.table import sequence_summary, terminal_table
@@ -73,6 +73,13 @@ def test_curves_begin_at_the_base_and_hold_their_bands(two) -> None:
         assert all(
             low <= mean <= high for low, mean, high in zip(found["low"], found["mean"], found["high"], strict=True)
         )
+
+
+def test_bands_of_a_single_chain_are_as_wide_as_items_make_them(build) -> None:
+    evidence = build({"full": (0.3, 0.1)}, tasks=("recall", "sums"), keep=(), orders=1, seeds=(1,), outside=False)
+    course = course_data(analysed(evidence, 20), 2_000)["full"]["0"]["scores"]["recall"]
+    for low, mean, high in zip(course["low"], course["mean"], course["high"], strict=True):
+        assert high - low == pytest.approx(2 * 1.96 * (mean * (1 - mean) / 60) ** 0.5, rel=0.15)
 
 
 def test_spreads_are_ranges_of_means(two) -> None:
@@ -171,8 +178,3 @@ def test_what_is_no_evidence_of_sequences_is_left_to_comparisons(tmp_path, text)
     (tmp_path / "evidence.json").write_bytes(text.encode("latin-1"))
     assert not holds_sequences(tmp_path / "evidence.json")
     assert not holds_sequences(tmp_path / "absent.json")
-
-
-def test_the_public_door_analyses_and_publishes(build, tmp_path) -> None:
-    evidence = build({"full": (0.6, 0.1)}, tasks=("recall", "sums"), orders=1, seeds=(1,), outside=False, items=12)
-    assert published_sequence(evidence, tmp_path).is_file()

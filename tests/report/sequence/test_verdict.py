@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.core.evidence import RateTry
 from holdfast.report.sequence.analysis import analysed
 from holdfast.report.sequence.caveats import caveats
-from holdfast.report.sequence.standing import standing_of, too_few
+from holdfast.report.sequence.differences import difference
+from holdfast.report.sequence.failures import failures
+from holdfast.report.sequence.standing import LEARNT, standing_of, too_few
 from holdfast.report.sequence.verdict import headline, verdict
 
 
@@ -43,6 +46,27 @@ def test_who_learns_less_is_not_in_the_running(build) -> None:
     assert [each.name for each in standing.slower] == ["still"]
     assert headline(found) == "lora forgets least at equal learning"
     assert any("not in the running: still" in line for line in verdict(found))
+
+
+def test_who_learns_less_by_next_to_nothing_has_learned_as_much(build) -> None:
+    found = analysed(build({"full": (0.6, 0.1), "lora": (0.59, 0.05)}, noise=0.0, outside=False), 200)
+    gap = difference(found.of("lora"), found.of("full"), LEARNT, found)
+    assert gap.below_zero
+    assert -standing_of(found).margin < gap.value < 0
+    assert standing_of(found).slower == ()
+    assert headline(found) == "lora forgets least at equal learning"
+
+
+def test_all_rates_that_failed_are_told_once(build) -> None:
+    evidence = build({"full": (0.6, 0.1)}, orders=1, seeds=(1,), outside=False, items=4)
+    tries = [RateTry(learning_rate=rate, failure="the loss became infinite") for rate in (0.1, 0.2)]
+    (row,) = evidence.entrants
+
+    def told(*tries: RateTry) -> tuple[tuple[str, str], ...]:
+        return failures(evidence.model_copy(update={"entrants": (row.model_copy(update={"tries": tries}),)}))
+
+    assert told(*tries) == (("full", "all 2 learning rates failed: the loss became infinite"),)
+    assert told(*tries, RateTry(learning_rate=0.01)) == ()
 
 
 def test_several_comparisons_are_held_at_a_stricter_level(build) -> None:

@@ -99,8 +99,12 @@ TUNERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
 LEVELLED = {"safe_scale", "min_scale", "drift"}
 """Paths on which layers are levelled: of two layers there are no first five, and nobody measured their drift."""
 
-TRAPS = ("lora(use_dora)", "lora(pissa)", "lora(head)", "lora(embedding)", "oft(exact)")
-"""Variants that are tried in every run; the others in the slow ones."""
+TRIED = (
+    *("lora", "lora(use_dora)", "lora(pissa)", "lora(head)", "lora(embedding)", "oft", "oft(exact)"),
+    *("adalora", "hira", "c3a", "beft", "ia3", "ln_tuning", "miss", "vera", "trainable_tokens"),
+    *("boft", "osf", "hra", "unilora", "adaption_prompt", "prefix_tuning", "prompt_tuning"),
+)
+"""One of each set of ways back, and variants that are traps, in every run; the others in the slow ones."""
 
 WARNED = (
     "Detected that the base layer has no bias",
@@ -162,7 +166,7 @@ def grows_straight(path: AdapterPath, within: float) -> None:
 
 @pytest.mark.filterwarnings(*(f"ignore:{message}" for message in WARNED))
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if "(" in name and name not in TRAPS else ()) for name in TUNERS]
+    "name", [pytest.param(name, marks=() if name in TRIED else pytest.mark.slow) for name in TUNERS]
 )
 def test_the_ways_back_end_at_the_base_and_at_the_checkpoint(
     made: Make, config: Make, inputs: Tensor, tmp_path: Path, name: str

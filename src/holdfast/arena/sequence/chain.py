@@ -47,7 +47,7 @@ class ChainJob:
     @property
     def finished(self) -> bool:
         """Whether all stages are, or one has failed for good."""
-        if any(stage.run.failure() is not None for stage in self.stages):
+        if self.failure is not None:
             return True
         return all(stage.finished for stage in self.stages) and self.model.is_dir() and (self.folder / CHAIN).is_file()
 
@@ -56,8 +56,7 @@ class ChainJob:
         """The model that the chain ends with: an ordinary model folder, or the last stage's checkpoint."""
         last = self.stages[-1]
         whole = last.checkpoint.is_dir() and not is_adapter(last.checkpoint)
-        stays = last.step_back is None or last.step_back.strength(last.run) == 1
-        return last.checkpoint if (whole and stays) or not self.keeps_model else self.folder / MODEL
+        return last.checkpoint if (whole and last.strength == 1) or not self.keeps_model else self.folder / MODEL
 
     @property
     def failure(self) -> str | None:

@@ -57,9 +57,8 @@ def run_sequences(curriculum: Curriculum, output: Path, executor: Executor, watc
         base_job = plan.base_job()
         need(executor.run([base_job], watch))
         base = read_json(base_job.file)
-        problems: dict[str, str] = {}
-
         validation = read_scores(plan.scores_of_base(plan.validation))
+        problems: dict[str, str] = {}
 
         def do(jobs: Sequence[ChainJob]) -> dict[str, str]:
             problems.update(problems_of(executor, jobs, watch))
@@ -124,22 +123,19 @@ def _entrant(
     base_params: int,
 ) -> SequenceEntrant:
     runs = tuple(run_of(job, problems) for job in jobs)
-    first = [fact.value for run in runs[:1] for stage in run.stages[:1] for fact in stage.facts if _counts(fact)]
+    facts = [fact for run in runs[:1] for stage in run.stages[:1] for fact in stage.facts]
+    trained = next((fact.value for fact in facts if fact.quantity == "trainable_params"), None)
     return SequenceEntrant(
         label=row.label,
         setting=row.method.spec(),
         regime=row.regime,
-        trainable_params=int(first[0]) if first and first[0] is not None else row.params,
+        trainable_params=row.params if trained is None else int(trained),
         learning_rate=found.chosen,
         tries=found.tries(),
         unspent_tries=found.unspent,
         runs=runs,
         costs=tuple(_costs(plan, row, jobs, seconds, base_params)),
     )
-
-
-def _counts(fact: Record) -> bool:
-    return fact.quantity == "trainable_params"
 
 
 def run_of(job: ChainJob, problems: Mapping[str, str]) -> ChainRun:
@@ -159,7 +155,7 @@ def _evidence_of(stage: Stage) -> StageEvidence:
     scores = run.scores(stage.point, "test")
     assert scores is not None, "a finished stage of a reported chain is tested"
     facts = [*run.facts(), Record(subject="run", quantity="tokens_seen", value=run.training()["tokens_seen"])]
-    if stage.step_back is not None:
+    if stage.way_back is not None:
         reason, back = run.no_way_back(), run.rewound()
         for quantity, value in (("stepped_back_to", back and back.t), ("step_frac", back and back.step_frac)):
             facts.append(Record(subject="run", quantity=quantity, value=value, reason=reason))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from holdfast.arena.jobs import TrainingItems
 from holdfast.core.task import Example, Task
-from holdfast.train.data import in_turns
+from holdfast.methods.turns import in_turns
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ class Lesson:
         }
         known = TrainingItems({}, None, self.without, self.known, self.source_limit).source()
         # A task with few examples leaves its share to the others.
-        return in_turns({**parts, "known to the base": known})[: self.source_limit]
+        return in_turns({**parts, "known to the base": known}, self.source_limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.arena.exams import Exam
@@ -16,7 +16,7 @@ from holdfast.arena.sequence.leaks import without_leaks
 from holdfast.arena.sequence.lesson import Lesson
 from holdfast.arena.sequence.rows import Row, rows_of
 from holdfast.arena.sequence.stage import Stage
-from holdfast.arena.sequence.step_back import StepBack
+from holdfast.arena.way_back import WayBack
 from holdfast.core.errors import RecipeError
 from holdfast.core.keys import key_of
 from holdfast.core.sequence_recipe import Order, SequenceRecipe
@@ -100,9 +100,7 @@ class SequencePlan:
         for at, tasks in enumerate(stages):
             exams = (self.test,) if reported else (self.validation,) if at == len(stages) - 1 else ()
             planned.append(self._stage(row, tasks, stages[:at], planned, rate, seed, base, exams, reported=reported))
-        shown = "+".join(stages[0]) if row.regime == "alone" else f"order {self._number(stages)}"
-        detail = "" if row.regime == "jointly" else f" {shown}"
-        name = f"{row.label}{detail} seed {seed}" if reported else f"{row.label} rate {rate:g}"
+        name = f"{row.label}{self._which(row, stages)} seed {seed}" if reported else f"{row.label} rate {rate:g}"
         folder = f"{_plain(name)}-{planned[-1].folder.name[-8:]}"
         return ChainJob(name, self.output / "chains" / folder, tuple(planned), reported and row.regime == "sequence")
 
@@ -114,9 +112,11 @@ class SequencePlan:
         items = TrainingItems(first, self.limit, self.without)
         return CostJob(self.recipe, methods, items, self.output / "costs" / f"step-seconds-{key[:8]}.json")
 
-    def _number(self, stages: Sequence[Order]) -> int:
-        order = tuple(task for tasks in stages for task in tasks)
-        return 1 + self.curriculum.orders.index(order) if order in self.curriculum.orders else 1
+    def _which(self, row: Row, stages: Sequence[Order]) -> str:
+        """What tells a reported chain of a row from the others of its seed."""
+        if row.regime == "sequence":
+            return f" order {1 + self.curriculum.orders.index(tuple(task for (task,) in stages))}"
+        return f" {stages[0][0]}" if row.regime == "alone" else ""
 
     def _stage(
         self,
@@ -162,17 +162,14 @@ class SequencePlan:
             method=row.method,
             lesson=lesson,
             exams=exams,
-            step_back=None if rule is None else self._step_back(rule, lesson),
+            way_back=None if rule is None else self._way_back(rule, lesson),
         )
 
-    def _step_back(self, rule: str, lesson: Lesson) -> StepBack:
-        return StepBack(
-            rule=rule,
-            points=self.recipe.rewind_points,
-            learned=lesson.tasks,
-            kept={**lesson.past, **self.curriculum.keep},
-            limits={exam.split: exam.limit for exam in (self.validation, self.test)},
-        )
+    def _way_back(self, rule: str, lesson: Lesson) -> WayBack:
+        """How a stage steps back: what it gained is weighed against what is lost of earlier tasks and of abilities."""
+        asked = {**lesson.tasks, **lesson.past, **self.curriculum.keep}
+        chooses, reports = (replace(exam, tasks=asked) for exam in (self.validation, self.test))
+        return WayBack(rule, self.recipe.rewind_points, tuple(lesson.tasks), chooses, reports)
 
 
 def planned_sequence(curriculum: Curriculum, output: Path) -> SequencePlan:
@@ -183,14 +180,13 @@ def planned_sequence(curriculum: Curriculum, output: Path) -> SequencePlan:
         output: Folder of it all.
 
     Raises:
-        RecipeError: With every fault found: fewer than two tasks, orders that lack one, tasks that share training
-            examples or leak into what is evaluated, budgets that cannot be reached.
+        RecipeError: If there are fewer than two tasks, tasks share training examples or leak into what is evaluated,
+            or budgets cannot be reached.
     """
     recipe = curriculum.recipe
     if len(curriculum.tasks) < 2:
         listed = ", ".join(curriculum.tasks) or "none"
         raise RecipeError([f"tasks: a sequence needs at least 2, found {listed}; holdfast train learns a single one"])
-    assert curriculum.orders, "there is always an order"
     limit = items_needed(recipe)
     asked = {**curriculum.tasks, **curriculum.keep}
     evaluated = {

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from holdfast.arena.exams import Exam, Notify, examined
 from holdfast.arena.jobs import opened
 from holdfast.arena.sequence.lesson import Lesson
-from holdfast.arena.sequence.step_back import StepBack
+from holdfast.arena.way_back import WayBack
 from holdfast.core.errors import HoldfastError, NotMeasurable, TrainingDiverged
 from holdfast.core.recipe import TrainRecipe
 from holdfast.models.base import Base
@@ -38,7 +38,7 @@ class Stage:
         method: The method, its knob set.
         lesson: What it trains on.
         exams: What is asked after it.
-        step_back: How it steps back towards where it began; nothing where it stays where it ended.
+        way_back: How it steps back towards where it began; nothing where it stays where it ended.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Stage:
     method: Method
     lesson: Lesson
     exams: tuple[Exam, ...]
-    step_back: StepBack | None = None
+    way_back: WayBack | None = None
 
     @property
     def run(self) -> RunFolder:
@@ -67,8 +67,14 @@ class Stage:
     @property
     def finished(self) -> bool:
         """Whether it is trained and all that is asked after it is answered."""
-        settled = self.step_back is None or self.step_back.taken(self.run)
+        settled = self.way_back is None or self.way_back.walked(self.run)
         return self.run.trained and settled and not self._unanswered()
+
+    @property
+    def strength(self) -> float:
+        """Where on its path it stands: 0 is where it began, 1 where its training ended."""
+        found = self.run.rewound()
+        return 1.0 if found is None else found.t
 
     def take(
         self,
@@ -99,8 +105,8 @@ class Stage:
             return False
         if not self.run.trained and not self._train(base, before, notify, first_here):
             return False
-        if self.step_back is not None and not self.step_back.taken(self.run):
-            self.step_back.take(self.run, self.recipe, base, reference, notify)
+        if self.way_back is not None and not self.way_back.walked(self.run):
+            self.way_back.walk(self.run, self.recipe, base, reference, notify)
         self.fold_into(base.model)
         for exam in self._unanswered():
             self.run.write_scores(self.point, examined(base.model, base, exam, self.recipe, notify, reference))
@@ -114,19 +120,15 @@ class Stage:
         """
         try:
             with quiet():
-                if self._stepped_back:
-                    self.learned(model).write_into(model)
-                else:
+                if self.strength == 1:
                     fold(self.checkpoint, model)
+                else:
+                    self.learned(model).write_into(model)
         except NotMeasurable as reason:
             raise HoldfastError(
                 f"{self.recipe.method}: what it learned cannot become the weights that the next task begins with: "
                 f"{reason}; leave the method out"
             ) from reason
-
-    @property
-    def _stepped_back(self) -> bool:
-        return self.step_back is not None and self.step_back.strength(self.run) < 1
 
     def learned(self, model: PreTrainedModel) -> Update:
         """What the stage did to the weights it began with.
@@ -137,10 +139,9 @@ class Stage:
         Raises:
             NotMeasurable: If the method does not act by changing weights.
         """
-        if self.step_back is None or not self._stepped_back:
+        if self.strength == 1:
             return learned_in(self.checkpoint, model)
-        path = default_path(self.checkpoint, model, self.run.initial_tensors())
-        return path.at(self.step_back.strength(self.run))
+        return default_path(self.checkpoint, model, self.run.initial_tensors()).at(self.strength)
 
     def _train(self, base: Base, before: Sequence[Stage], notify: Notify, first_here: bool) -> bool:
         start = Base(base.name, base.model, base.tokenizer, identity_of(base.model))
@@ -170,9 +171,9 @@ class Stage:
         return [exam for exam in self.exams if self.run.scores(self.point, exam.split) is None]
 
 
-def begun_with(options: TrainRecipe, before: Sequence[Stage]) -> PreTrainedModel:
+def _begun_with(recipe: TrainRecipe, before: Sequence[Stage]) -> PreTrainedModel:
     """The weights that finished stages left, from the base and their checkpoints alone."""
-    model: PreTrainedModel = opened(options).model
+    model: PreTrainedModel = opened(recipe).model
     for stage in before:
         stage.fold_into(model)
     return model
@@ -182,6 +183,6 @@ def _past(stage: Stage, before: Sequence[Stage]) -> PastStage:
     # Read when it is asked for: few methods do, and a model is opened for it.
     return PastStage(
         task=stage.lesson.name,
-        update=lambda: stage.learned(begun_with(stage.recipe, before)),
+        update=lambda: stage.learned(_begun_with(stage.recipe, before)),
         keepsake=stage.run.keepsake_tensors,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ class Notebook:
 
     center: str
     folder: Path | None = None
+    _logs: dict[str, ScoreLog] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def along(self, ability: Ability, walk: Walk) -> Evaluations:
         """Scores of an ability along a way.
@@ -75,6 +76,8 @@ class Notebook:
         return Evaluations(measure, ability.items)
 
     def _log(self, ability: Ability, what: str) -> ScoreLog:
-        if self.folder is None:
-            return ScoreLog()
-        return ScoreLog(self.folder / f"{key_of({'center': self.center, 'ability': ability.key, 'what': what})}.jsonl")
+        """The one log of what was asked there: the untouched model is asked once for all ways."""
+        key = key_of({"center": self.center, "ability": ability.key, "what": what})
+        if key not in self._logs:
+            self._logs[key] = ScoreLog(None if self.folder is None else self.folder / f"{key}.jsonl")
+        return self._logs[key]

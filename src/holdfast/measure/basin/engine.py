@@ -48,7 +48,8 @@ def measure_basin(
         NotMeasurable: If weights are quantised that are to be moved, a certificate is asked for that is no theorem, or
             a fine-tune does not differ from its base.
         UnknownName: If there is no such certificate.
-        BadData: If a score lies outside of [0, 1].
+        BadData: If a task grades an answer outside of [0, 1].
+        ValueError: If a function scores an item outside of [0, 1].
         IncompatibleUpdate: If a fine-tune was made from another base.
         DamagedCheckpoint: If a file is missing or cut off.
         UnsafeFile: If weights are pickles and the recipe does not allow them.
@@ -56,9 +57,10 @@ def measure_basin(
     recipe = recipe or BasinRecipe()
     check_forms(recipe.certificates)
     pickles = recipe.allow_pickle
+    start = None
     # Noise on B alone needs nothing merged, so that the base may be quantised.
-    alone = recipe.adapter is None or set(recipe.directions) == {"adapter"}
-    start = None if alone else read_adapter(Path(str(recipe.adapter)), base.model, allow_pickle=pickles)
+    if recipe.adapter is not None and set(recipe.directions) != {"adapter"}:
+        start = read_adapter(Path(recipe.adapter), base.model, allow_pickle=pickles)
     tuned = [fine_tune(base, name, start, allow_pickle=pickles) for name in recipe.tuned]
     findings = Findings(base)
     graded = [ability for ability in abilities if not ability.smooth]

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from holdfast.core.basin import BasinCurve, BasinMeasurement, BasinVerdict, BasinWidth, InputCurve
 from holdfast.core.certificate import Certificate
-from holdfast.core.keys import key_of
 from holdfast.models.base import Base
-from holdfast.weights.perturbing.pristine import fingerprint
+from holdfast.models.identity import identity_of
 
 
 @dataclass
@@ -36,12 +33,11 @@ class Findings:
     verdicts: list[BasinVerdict] = field(default_factory=list)
     inputs: list[InputCurve] = field(default_factory=list)
     lost_frac: list[tuple[float, float]] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
-        self._hash = hash_of(self.base.model)
+        self._hash = identity_of(self.base.model)
 
     def is_in(self, space: str, coordinates: int) -> None:
         """Remember the space of the first way."""
@@ -69,10 +65,9 @@ class Findings:
             space=self.space or "no weights",
             coordinates=self.coordinates or model.num_parameters(),
             tolerance=tolerance,
-            left_out=self.left_out,
             lost_frac=tuple(self.lost_frac),
             hash_before=self._hash,
-            hash_after=hash_of(model),
+            hash_after=identity_of(model),
             curves=tuple(self.curves),
             widths=tuple(self.widths),
             certificates=tuple(self.certificates),
@@ -87,8 +82,3 @@ class Findings:
             },
             recipe=recipe,
         )
-
-
-def hash_of(model: PreTrainedModel) -> str:
-    """One hash over all weights and stored buffers."""
-    return key_of(dict(fingerprint(model)))

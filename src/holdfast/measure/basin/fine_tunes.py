@@ -47,14 +47,9 @@ class FineTune:
     identity: str
 
     @property
-    def folder(self) -> Path:
-        """Where it lies."""
-        return Path(self.name)
-
-    @property
     def is_adapter(self) -> bool:
         """Whether it is an adapter."""
-        return is_adapter(self.folder)
+        return is_adapter(Path(self.name))
 
 
 def fine_tune(base: Base, folder: str, start: Update | None = None, *, allow_pickle: bool = False) -> FineTune:

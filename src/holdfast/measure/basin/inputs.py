@@ -109,16 +109,21 @@ def robustness(
         tick: For progress.
     """
     kinds = [kind for kind in KINDS if kind in recipe.directions]
-    rms = rms_of_embeddings(model) if kinds else 0.0
-    amounts = {"tokens": recipe.shares, "embeddings": tuple(rms * part for part in recipe.embedding_sigmas)}
     for kind in kinds:
+        amounts = recipe.shares if kind == "tokens" else _noises(model, recipe)
         for ability in abilities:
             tick(f"{kind} of prompts: {ability.name}")
             scores = disturbed(notebook, model, ability, kind)
-            found = input_curve(ability, kind, scores, amounts[kind], recipe.seeds)
+            found = input_curve(ability, kind, scores, amounts, recipe.seeds)
             findings.inputs.append(found)
             if kind == "embeddings":
                 _certify(model, ability, scores, found, recipe, findings)
+
+
+def _noises(model: PreTrainedModel, recipe: BasinRecipe) -> tuple[float, ...]:
+    """Standard deviations of the noise on embeddings that a recipe asks for."""
+    rms = rms_of_embeddings(model)
+    return tuple(rms * share for share in recipe.embedding_sigmas)
 
 
 def _certify(
@@ -184,13 +189,13 @@ def _on_prompt(
 
 def _substituted(tokens: Tensor, seed: int, name: str, share: float, vocabulary: int, special: Sequence[int]) -> Tensor:
     """Tokens of which a share, in expectation, is drawn anew; special ones stay, and a larger share holds a smaller."""
-    shapes = {part: tuple(tokens.shape) for part in ("whether", "which")}
-    drawn = {part: Uniform({f"{part} {name}": shape}, seed, {}, tokens.device) for part, shape in shapes.items()}
-    whether, which = (drawn[part][f"{part} {name}"] for part in shapes)
-    kept = torch.isin(tokens, torch.tensor(list(special), device=tokens.device))
-    others = [token for token in range(vocabulary) if token not in set(special)]
-    new = torch.tensor(others, device=tokens.device)[(which * len(others)).long()]
-    return torch.where((whether < share) & ~kept, new, tokens)
+    shapes = {f"{part} {name}": tuple(tokens.shape) for part in ("whether", "which")}
+    whether, which = Uniform(shapes, seed, {}, tokens.device).values()
+    kept = torch.tensor(special, dtype=torch.long, device=tokens.device)
+    every = torch.arange(vocabulary, device=tokens.device)
+    others = every[~torch.isin(every, kept)]
+    new = others[(which * len(others)).long()]
+    return torch.where((whether < share) & ~torch.isin(tokens, kept), new, tokens)
 
 
 def _table(model: PreTrainedModel) -> Tensor:

@@ -24,13 +24,7 @@ from holdfast.metrics.basin.evaluations import Evaluations
 TOWARD_PARTS: Final = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Where the way to a fine-tune is looked at, as shares of it; beyond 1 it goes on past it."""
 
-SMOOTH: Final = (
-    "'{}' is scored by likelihoods, which fall from the first step on: its curve is drawn, and no width is looked for"
-)
-WORST: Final = (
-    "A worst case is the worst that one ascent on the loss of training examples found at each distance; there may be "
-    "worse, so that the cliff may lie further in"
-)
+WORST: Final = "A worst case is what one ascent on the loss of training examples found, anew at each distance"
 NO_EXAMPLES: Final = (
     "No worst case of '{}': it is scored by a function, and has no training examples to climb the loss of"
 )
@@ -101,8 +95,8 @@ class Outing:
             except NotMeasurable as reason:
                 self.findings.note([str(reason)])
                 continue
-            ids = [example.id for example in ability.task.examples("train", examples)]
-            options = {"ability": ability.key, "examples": key_of({"ids": ids})}
+            learned = [(one.prompt, one.answer) for one in ability.task.examples("train", examples)]
+            options = {"ability": ability.key, "examples": key_of({"learned": learned})}
             way = worst_way(model, loss, self.recipe.worst_steps, options)
             self.findings.is_in(way.space, random_way(model).ray(0.0, CURVE_SEEDS).d)
             try:
@@ -143,10 +137,7 @@ class Outing:
                 if width is None:
                     continue
                 # Its unit is another one than that of the widths of the weights.
-                ends = " to ".join(
-                    "an end not found" if end is None else f"{end:.3g}" for end in (width.low, width.high)
-                )
-                self.findings.note([f"In the space of the B of {name}, '{ability.name}' has a width of {ends}"])
+                self.findings.note([f"In the space of the B of {name}, '{ability.name}' has a width of {width.ends}"])
                 certify = self._certifier(ability, scores, width, f"{way.space} ({name})")
                 self.findings.certificates += certify(displacement)
 
@@ -160,9 +151,8 @@ class Outing:
         return [(ability, scores, curve) for (ability, scores), curve in zip(asked, curves, strict=True)]
 
     def _width(self, ability: Ability, scores: Evaluations, curve: BasinCurve) -> BasinWidth | None:
-        """The width, or a note that says why there is none."""
+        """The width, or a note that says why there is none; of a smooth ability its curve says that."""
         if ability.smooth:
-            self.findings.note([SMOOTH.format(ability.name)])
             return None
         try:
             return width_from(curve, ability, scores, self.recipe, self.tick)

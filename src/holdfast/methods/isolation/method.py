@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from holdfast.algebra.ranks import ALONE, Ranks, Together
-from holdfast.core.errors import NotMeasurable, RecipeError
+from holdfast.core.errors import NotMeasurable
 from holdfast.core.isolation import IsolationCourse
 from holdfast.core.record import Record
 from holdfast.methods.isolation.eligible import Eligible, eligible_of
 from holdfast.methods.isolation.isolation import Isolation, Level
 from holdfast.methods.isolation.moments import Moments
+from holdfast.methods.isolation.options import Named
 from holdfast.methods.isolation.rule import Rule
 from holdfast.methods.isolation.scene import Scene
 from holdfast.methods.on_top import OnTop, OnTopAttachment
@@ -72,8 +73,7 @@ class Isolating(OnTop):
         Raises:
             RecipeError: If an option is out of range.
         """
-        if self.faults():
-            raise RecipeError(self.faults())
+        self.check()
         return IsolatedAttachment(self, self.inner.attach(model))
 
     def isolate(
@@ -102,8 +102,7 @@ class Isolating(OnTop):
             RecipeError: If an option is out of range, or the number of steps is needed.
             HoldfastError: If no scalar can be held, or the optimizer cannot be guarded.
         """
-        if self.faults():
-            raise RecipeError(self.faults())
+        self.check()
         tensors = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
         return self.isolation_of(self.rule(steps), model, tensors, optimizer, steps, material or Material(), {})
 
@@ -209,7 +208,7 @@ class IsolatedAttachment(OnTopAttachment):
         return super().detach()
 
 
-def wrong_words(method: OnTop, choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def wrong_words(method: Named, choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Faults of options that take one of a few words."""
     for option, words in choices.items():
         value = getattr(method, option)

@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from typing import ClassVar, Protocol
 
 from holdfast.core.errors import RecipeError
 from holdfast.methods.on_top import OnTop
+
+
+class Named(Protocol):
+    """A method, as far as messages about its options need it.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: ClassVar[str]
 
 
 def wrong_trained_share(method: OnTop, option: str = "ratio") -> Iterator[str]:
@@ -28,7 +39,7 @@ def wrong_interval(method: OnTop) -> Iterator[str]:
         yield f"{method.name}: interval={value!r} must be a whole number of steps of 1 or more, or infinite"
 
 
-def wrong_seed(method: OnTop) -> Iterator[str]:
+def wrong_seed(method: Named) -> Iterator[str]:
     """The fault of a ``seed`` that is no natural number; one that is left open has none."""
     value = getattr(method, "seed")  # noqa: B009  # not every method has one
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):

@@ -98,7 +98,7 @@ class ChosenAttachment(FullAttachment):
             self._damping.after_step()
 
     def state(self) -> Mapping[str, Tensor]:
-        """The choice: its plan as the bytes of its document, and the flags of its units."""
+        """The choice: its plan as the bytes of its document, flags, sketches, and whether the kept probe was used."""
         choice = self.choice
         text = bytearray(choice.plan.model_dump_json(exclude_none=True).encode())
         return {
@@ -140,7 +140,7 @@ class ChosenAttachment(FullAttachment):
         tensors = self.trainable()
         shapes = {name: tuple(flags.shape) for name, flags in choice.flags.items()}
         ledger = Ledger.read(self._past, shapes)
-        owners = {name: counts for name in tensors if (counts := ledger.owners(name)) is not None and counts.any()}
+        owners = {name: counts for name, counts in ledger.owners().items() if name in tensors and bool(counts.any())}
         if not owners:
             return None
         shares = {name: self._chooser.damp ** counts.double() for name, counts in owners.items()}

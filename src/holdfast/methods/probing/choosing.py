@@ -63,7 +63,7 @@ def chosen(
     kind = "scalars" if counts_params else "units"
     order = torch.sort(joined(scores), descending=True, stable=True).indices
     sizes = torch.cat([torch.full((each.numel(),), extents[name].entries) for name, each in scores.items()])
-    if taken is not None:
+    if taken:
         free = torch.cat([~taken[name].reshape(-1) for name in scores])
         order = order[free[order]]
     room = int(sizes[order].sum()) if counts_params else len(order)
@@ -72,7 +72,7 @@ def chosen(
             [
                 f"{who}: eligible {kind} have run out: earlier tasks own {total - room:,} of {total:,}, and the budget "
                 f"asks for {wanted:,}; give a lower ratio, or overlap='damp' or 'allow'"
-                if taken is not None
+                if taken
                 else f"{who}: {room:,} of {total:,} eligible {kind} have a score, and the budget asks for {wanted:,}; "
                 "give a lower ratio, or strategy='l2_fisher'"
             ]

@@ -16,7 +16,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.methods.probing.identity import weights_identity
 from holdfast.methods.probing.ledger import Ledger
 from holdfast.methods.probing.options import SKETCH_WIDTH, ProbeOptions
-from holdfast.methods.probing.scoring import Scored, Scores, dissimilarity, importance, product
+from holdfast.methods.probing.scoring import Scored, Scores, Strategy, dissimilarity, importance, product
 from holdfast.methods.probing.signals import fisher, moved
 from holdfast.methods.probing.stage import Stage
 from holdfast.methods.probing.units import eligible_tensors
@@ -35,16 +35,18 @@ class Finding:
         sketches: How each tensor was moved, where a strategy looks at that.
         warm: The eligible tensors as the probe has left them, where they are to be kept.
         effort: What it took.
-        identity: Name of the weights that the probe began with.
+        start_identity: Name of the weights that training is to begin with.
+        probe_identity: Name of the weights that the probe began with.
     """
 
     scored: Scored
-    strategy: str
+    strategy: Strategy
     zero_frac: Mapping[str, float]
     sketches: Mapping[str, Tensor]
     warm: Mapping[str, Tensor]
     effort: Effort
-    identity: str
+    start_identity: str
+    probe_identity: str
 
 
 def find(stage: Stage, options: ProbeOptions, ledger: Ledger) -> Finding:
@@ -62,10 +64,12 @@ def find(stage: Stage, options: ProbeOptions, ledger: Ledger) -> Finding:
     tensors = eligible_tensors(stage.model, options.eligible, options.name)
     batches = stage.batches()
     origin = stage.origin(options.probe_from)
+    strategy = options.strategy if ledger.cores else "l2_fisher"
+    start_identity = probe_identity = weights_identity(stage.model)
     with rewound(stage.model, stage.start):
         if origin is not stage.start:
             load(stage.model, origin)
-        identity = weights_identity(stage.model)
+            probe_identity = weights_identity(stage.model)
         effort = options.warm_start().train(stage.model, stage.task, batches)
         lengths, zero_frac, sketches = _moved(tensors, origin, options)
         if not any(bool(each.any()) for each in lengths.values()):
@@ -74,11 +78,10 @@ def find(stage: Stage, options: ProbeOptions, ledger: Ledger) -> Finding:
                 f"probe at rate {options.probe_learning_rate:g}: is anything learned from them? Give a higher "
                 "probe_learning_rate, or eligible='all'"
             )
-        scored = _scored(stage.model, tensors, lengths, sketches, batches, options, ledger)
+        scored = _scored(stage.model, tensors, lengths, sketches, batches, options, strategy, ledger)
         warm = {n: t.detach().to("cpu", copy=True) for n, t in tensors.items()} if options.keep_probe else {}
-    strategy = options.strategy if ledger.cores else "l2_fisher"
     effort = replace(effort, seconds=time.perf_counter() - started)
-    return Finding(scored, strategy, zero_frac, sketches, warm, effort, identity)
+    return Finding(scored, strategy, zero_frac, sketches, warm, effort, start_identity, probe_identity)
 
 
 @contextmanager
@@ -124,11 +127,11 @@ def _scored(
     sketches: Scores,
     batches: Sequence[Batch],
     options: ProbeOptions,
+    strategy: Strategy,
     ledger: Ledger,
 ) -> Scored:
-    """Scores by the strategy; where there is no earlier task to be compared with, by length and Fisher information."""
     names = (f"l2_{options.l2}", f"fisher_{options.fisher}")
-    if options.strategy == "cosine" and ledger.cores:
+    if strategy == "cosine":
         specific = dissimilarity(sketches, ledger.sketches)
         return replace(specific, signals={names[0]: lengths, **specific.signals})
     information = fisher(
@@ -141,6 +144,6 @@ def _scored(
     )
     information = {name: each.cpu() for name, each in information.items()}
     important = importance(lengths, information, options.alpha, options.combine, names)
-    if options.strategy == "l2_fisher" or not ledger.cores:
+    if strategy == "l2_fisher":
         return important
     return product(important, dissimilarity(sketches, ledger.sketches))

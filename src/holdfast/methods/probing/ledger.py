@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -28,8 +28,8 @@ class Ledger:
         sketches: For every earlier task a sketch of how its probe moved each tensor, as far as they were kept.
     """
 
-    cores: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    sketches: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    cores: Mapping[str, Mapping[str, Tensor]]
+    sketches: Mapping[str, Mapping[str, Tensor]]
 
     @classmethod
     def read(cls, past: Sequence[PastStage], shapes: Mapping[str, tuple[int, ...]]) -> Ledger:
@@ -55,10 +55,14 @@ class Ledger:
             }
         return cls(cores, sketches)
 
-    def owners(self, name: str) -> Tensor | None:
-        """For every unit of a tensor, how many earlier tasks were trained on it; nothing in a first stage."""
-        flags = [core[name] for core in self.cores.values()]
-        return torch.stack(flags).sum(0) if flags else None
+    def owners(self) -> dict[str, Tensor]:
+        """For every unit of every tensor, how many earlier tasks were trained on it; nothing in a first stage."""
+        names = next(iter(self.cores.values()), ())
+        return {name: torch.stack([core[name] for core in self.cores.values()]).sum(0) for name in names}
+
+    def taken(self) -> dict[str, Tensor]:
+        """Flags of the units that any earlier task was trained on; nothing in a first stage."""
+        return {name: counts > 0 for name, counts in self.owners().items()}
 
     def owning_tasks(self, name: str) -> tuple[str, ...]:
         """The earlier tasks that were trained on any unit of a tensor."""

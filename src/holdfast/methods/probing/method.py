@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Self
 
@@ -10,48 +10,20 @@ from torch import nn
 
 from holdfast.core.errors import RecipeError
 from holdfast.core.spec import spec_of
-from holdfast.methods.isolation.eligible import Eligible
 from holdfast.methods.probing.attachment import ChosenAttachment
-from holdfast.methods.probing.ledger import Overlap
-from holdfast.methods.probing.stage import Choice, Stage
-from holdfast.methods.probing.units import Granularity
+from holdfast.methods.probing.stage import Chooser
 
 
-class Choosing(ABC):
+class Choosing(Chooser):
     """A method on the full model that trains some of its tensors; subclasses are frozen dataclasses and say which.
 
     It has no knob: its share is an option, and how many parameters that comes to is known after the choice alone.
     """
 
-    name: ClassVar[str]
     learning_rate: ClassVar[float] = 2e-5
     knob: ClassVar[str | None] = None
     moves_base: ClassVar[bool] = True
     served_as: ClassVar[str] = "merged"
-
-    @property
-    @abstractmethod
-    def granularity(self) -> Granularity:
-        """Whether whole tensors are chosen, or parts of them."""
-
-    @property
-    @abstractmethod
-    def eligible(self) -> Eligible:
-        """Among which tensors is chosen."""
-
-    @property
-    @abstractmethod
-    def overlap(self) -> Overlap:
-        """What becomes of tensors that earlier tasks own."""
-
-    @property
-    @abstractmethod
-    def damp(self) -> float:
-        """By what steps are multiplied for each owner, where overlap is damped."""
-
-    @abstractmethod
-    def choose(self, stage: Stage) -> Choice:
-        """Choose what a stage trains."""
 
     @abstractmethod
     def faults(self) -> tuple[str, ...]:

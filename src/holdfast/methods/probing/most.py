@@ -21,7 +21,7 @@ def most_params(tensors: Mapping[str, Tensor], ratio: float, budget: Budget, gra
         granularity: What is chosen as a whole.
     """
     sizes = sorted((tensor.numel() for tensor in tensors.values()), reverse=True)
-    if ratio == 1 or granularity != "tensor":
+    if granularity != "tensor":
         return sum(sizes)
     if budget == "params":
         return share_of(ratio, sum(sizes))

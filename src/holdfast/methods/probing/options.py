@@ -10,6 +10,8 @@ from typing import ClassVar, get_args
 import torch
 
 from holdfast.methods.isolation.eligible import Eligible
+from holdfast.methods.isolation.method import wrong_words
+from holdfast.methods.isolation.options import wrong_seed
 from holdfast.methods.probing.choosing import Budget
 from holdfast.methods.probing.ledger import Overlap
 from holdfast.methods.probing.scoring import Combine, Strategy
@@ -31,7 +33,7 @@ class ProbeOptions:
             first task is ranked by ``l2_fisher``.
         ratio: Share of what is eligible that is trained, above 0 and at most 1; exact, rounded down.
         budget: Whether that is a share of the eligible tensors (or rows, or scalars, whatever is chosen) or of their
-            parameters. A tenth of the tensors can be anything from nothing to a fifth of the parameters.
+            parameters. A tenth of the tensors may be next to none of the parameters, or a fifth of them.
         granularity: What is chosen as a whole: a tensor, a row of one (an output), or single scalars.
         eligible: Among which tensors: ``matrices`` inside decoder blocks, or ``all``.
         l2: How far a tensor moves: ``rms`` over its entries, or the plain ``norm``, which ranks by size.
@@ -72,20 +74,13 @@ class ProbeOptions:
     keep_probe: bool = False
     seed: int | None = None
 
-    def drawn_seed(self) -> int:
-        """The seed of the probe: the one asked for, or that of the training."""
-        return torch.initial_seed() % 2**63 if self.seed is None else self.seed
-
     def warm_start(self) -> WarmStart:
         """How the task is tried out."""
-        return WarmStart(self.probe_learning_rate, self.probe_epochs, self.probe_steps, self.drawn_seed())
+        return WarmStart(self.probe_learning_rate, self.probe_epochs, self.probe_steps, drawn_seed(self.seed))
 
     def faults(self) -> tuple[str, ...]:
         """What is wrong with these options, in sentences that say what to do; empty if nothing is."""
-        return tuple(f"{self.name}: {fault}" for fault in self._faults())
-
-    def _faults(self) -> Iterator[str]:
-        for option, words in {
+        words = {
             "strategy": get_args(Strategy),
             "budget": get_args(Budget),
             "granularity": get_args(Granularity),
@@ -95,20 +90,20 @@ class ProbeOptions:
             "combine": get_args(Combine),
             "probe_from": get_args(ProbeFrom),
             "overlap": get_args(Overlap),
-        }.items():
-            if (value := getattr(self, option)) not in words:
-                yield f"{option}={value!r} must be one of {', '.join(words)}"
+        }
+        others = (f"{self.name}: {fault}" for fault in self._faults())
+        return (*wrong_words(self, words), *wrong_seed(self), *others)
+
+    def _faults(self) -> Iterator[str]:
         yield from wrong_ratio(self.ratio)
-        for option in ("alpha", "damp"):
-            if not _number(value := getattr(self, option)) or not 0 <= value <= 1:
-                yield f"{option}={value!r} must be a number from 0 to 1"
+        yield from wrong_part("alpha", self.alpha)
+        yield from wrong_part("damp", self.damp)
         for option, least in {"fisher_n": 1, "probe_epochs": 1, "probe_steps": 0}.items():
             value = getattr(self, option)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 yield f"{option}={value!r} must be a whole number of {least} or more"
         if not _number(rate := self.probe_learning_rate) or not 0 < rate < 1e3:
-            yield f"probe_learning_rate={rate!r} must be a learning rate above 0"
-        yield from wrong_seed(self.seed)
+            yield f"probe_learning_rate={rate!r} must be a learning rate above 0 and below 1000"
         if not isinstance(self.keep_probe, bool):
             yield f"keep_probe={self.keep_probe!r} must be True or False"
         if self.strategy != "l2_fisher" and self.granularity != "tensor":
@@ -120,16 +115,21 @@ class ProbeOptions:
             yield "a probe from the base knows nothing of earlier tasks and cannot be kept; give probe_from='start'"
 
 
+def drawn_seed(asked: int | None) -> int:
+    """A seed that was asked for, or that of the training."""
+    return torch.initial_seed() % 2**63 if asked is None else asked
+
+
 def wrong_ratio(value: object) -> Iterator[str]:
     """The fault of a share that is to be trained and is not above 0 and at most 1."""
     if not _number(value) or not 0 < value <= 1:  # type: ignore[operator]  # a number by then
         yield f"ratio={value!r} must be a share above 0 and at most 1: 0.1 trains ten percent of what is eligible"
 
 
-def wrong_seed(value: object) -> Iterator[str]:
-    """The fault of a seed that is no natural number; one that is left open has none."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        yield f"seed={value!r} must be a whole number of 0 or more"
+def wrong_part(option: str, value: object) -> Iterator[str]:
+    """The fault of a weight or a factor that is not in [0, 1]."""
+    if not _number(value) or not 0 <= value <= 1:  # type: ignore[operator]  # a number by then
+        yield f"{option}={value!r} must be a number from 0 to 1"
 
 
 def _number(value: object) -> bool:

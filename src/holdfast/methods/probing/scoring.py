@@ -51,7 +51,7 @@ def importance(lengths: Scores, information: Scores, alpha: float, combine: Comb
     """
     scale = min_max if combine == "minmax" else rank_shares
     first, second = scale(lengths), scale(information)
-    scores = {name: alpha * first[name].cpu() + (1 - alpha) * second[name].cpu() for name in lengths}
+    scores = {name: alpha * first[name] + (1 - alpha) * second[name] for name in lengths}
     return Scored(
         scores, dict(zip(names, (lengths, information), strict=True)), dict(zip(names, (first, second), strict=True))
     )

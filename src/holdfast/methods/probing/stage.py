@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -79,7 +80,7 @@ class Choice:
     facts: tuple[Record, ...] = ()
 
 
-class Chooser(Protocol):
+class Chooser(ABC):
     """A method that chooses what it trains.
 
     Attributes:
@@ -89,21 +90,29 @@ class Chooser(Protocol):
     name: ClassVar[str]
 
     @property
-    def granularity(self) -> Granularity: ...
+    @abstractmethod
+    def granularity(self) -> Granularity:
+        """Whether whole tensors are chosen, or parts of them."""
 
     @property
-    def eligible(self) -> Eligible: ...
+    @abstractmethod
+    def eligible(self) -> Eligible:
+        """Among which tensors is chosen."""
 
     @property
-    def overlap(self) -> Overlap: ...
+    @abstractmethod
+    def overlap(self) -> Overlap:
+        """What becomes of tensors that earlier tasks own."""
 
     @property
-    def damp(self) -> float: ...
+    @abstractmethod
+    def damp(self) -> float:
+        """By what steps are multiplied for each owner, where overlap is damped."""
 
+    @abstractmethod
     def spec(self) -> str:
-        """The method with its options."""
-        ...
+        """The method with its options, as a recipe would write it."""
 
+    @abstractmethod
     def choose(self, stage: Stage) -> Choice:
         """What is trained in a stage; every tensor of the model is afterwards as it was."""
-        ...

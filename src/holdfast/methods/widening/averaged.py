@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from holdfast.core.errors import RecipeError
 from holdfast.core.record import Record
 from holdfast.methods.on_top import OnTop, OnTopAttachment
 from holdfast.methods.widening.average import Average
@@ -42,8 +41,7 @@ class Averaged(OnTop):
         Raises:
             RecipeError: If an option is out of range.
         """
-        if self.faults():
-            raise RecipeError(self.faults())
+        self.check()
         return Average(model, self.share)
 
     def attach(self, model: nn.Module) -> AveragedAttachment:

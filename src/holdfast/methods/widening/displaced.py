@@ -10,7 +10,6 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from holdfast.core.errors import RecipeError
 from holdfast.core.record import Record
 from holdfast.methods.on_top import OnTop, OnTopAttachment
 from holdfast.methods.widening.displacement import Displacement
@@ -57,15 +56,6 @@ class Displaced(OnTop):
         """
         self.check()
         return DisplacedAttachment(self, self.inner.attach(model), torch.initial_seed() % _SIGNED)
-
-    def check(self) -> None:
-        """Refuse options that are out of range.
-
-        Raises:
-            RecipeError: If there are any.
-        """
-        if self.faults():
-            raise RecipeError(self.faults())
 
     def faults(self) -> tuple[str, ...]:
         found = super().faults()

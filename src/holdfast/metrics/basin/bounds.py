@@ -40,7 +40,6 @@ def bound(p: float, sigmas: float, form: str = "strong") -> float:
         NotMeasurable: If a form is asked for that is no theorem for scores of answers.
         UnknownName: If there is no such form.
     """
-    _check(p, sigmas)
     if form == "strong":
         return strong_bound(p, sigmas)
     if form == "weak":

@@ -16,8 +16,7 @@ from holdfast.metrics.basin.bounds import bound, radius_sigmas
 from holdfast.metrics.basin.clopper_pearson import lower_limit
 from holdfast.metrics.basin.distance import check_sigma
 from holdfast.metrics.basin.mean_limits import mean_limit
-
-_ROUNDING = 1e-12
+from holdfast.metrics.interval import ROUNDING
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def certify_share(
     scores = _direction_scores(direction_scores)
     if not 0 <= threshold <= 1:
         raise ValueError(f"a score to be reached lies within 0 and 1, found {threshold}")
-    good = int((scores >= threshold - _ROUNDING).sum())
+    good = int((scores >= threshold - ROUNDING).sum())
     limit = lower_limit(good, scores.size, level)
     found = _certificate(noise, limit, scores.size, keep, sigmas, level, "Clopper-Pearson", ability, chance)
     return Certificate.model_validate({**found, "about": "share", "threshold": threshold})

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from holdfast.core.errors import NotMeasurable
 from holdfast.metrics.basin.evaluations import Evaluations, panel
 from holdfast.metrics.basin.sequential import BetaMixture, Betting, SequentialTest, Sprt
+from holdfast.metrics.interval import ROUNDING
 
 ITEMS_A_DIRECTION: Final = 4
 
@@ -167,7 +168,7 @@ class StrictShare:
 
 def is_strict(drop: float, margin: float) -> bool:
     """Whether a direction scores no less than the base, but for a margin; rounding does not decide."""
-    return drop <= margin + 1e-12
+    return drop <= margin + ROUNDING
 
 
 def _check_items(items: int) -> None:

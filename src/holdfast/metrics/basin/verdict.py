@@ -96,8 +96,7 @@ def _sentence(
         "outside": "further from the base than random moves that keep the ability",
         "undecided": "at a distance of which it is not known whether random moves keep the ability",
     }[verdict]
-    ends = " to ".join("an end not found" if end is None else f"{end:.3g}" for end in (width.low, width.high))
-    parts = [f"Sigma {sigma:.3g}, {where} (width {ends}). Measured, it lost {_told(drop)}"]
+    parts = [f"Sigma {sigma:.3g}, {where} (width {width.ends}). Measured, it lost {_told(drop)}"]
     if matched is not None:
         parts.append(f", a random move as far {_told(matched)}")
     parts.append(".")

@@ -8,8 +8,7 @@ from typing import Final
 from holdfast.core.basin import BasinCurve
 from holdfast.report.basin.phrases import share_text, sigma_text
 from holdfast.report.basin.seen import RANDOM, TOWARD, WORST, Seen, directions_of
-from holdfast.report.rewinding.phrases import sentence
-from holdfast.report.wording import counted, listed, quoted
+from holdfast.report.wording import listed, quoted, sentence
 
 ENOUGH_DIRECTIONS: Final = 16
 """Random directions from which on a band of the middle nine tenths means something."""
@@ -101,8 +100,6 @@ def _on_noise(view: Seen) -> Iterator[str]:
             f"Rounding to the type of the weights swallowed up to {share_text(frac)} of the noise (at sigma "
             f"{sigma_text(sigma)}): a score is that of the rounded weights, and nearby distances are shorter than told."
         )
-    if found.left_out:
-        yield f"{counted(len(found.left_out), 'tensor')} not moved; which and why stands below."
 
 
 def _on_tuned(view: Seen) -> Iterator[str]:

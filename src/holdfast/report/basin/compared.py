@@ -12,7 +12,8 @@ from holdfast.core.errors import NotMeasurable
 from holdfast.metrics.basin.pairing import WidthRatio, width_ratio
 from holdfast.metrics.interval import Interval
 from holdfast.metrics.significance import seed_interval
-from holdfast.report.basin.phrases import sigma_text, width_text
+from holdfast.report.basin.ledger import width_cell
+from holdfast.report.basin.phrases import sigma_text
 from holdfast.report.basin.seen import RANDOM, Seen
 from holdfast.report.diagnosis.ledger import Ledger, Row
 from holdfast.report.ledger import Cell, Column
@@ -135,7 +136,7 @@ def _cells(each: Compared) -> Iterator[Cell]:
     for curve in (each.before, each.after):
         yield Cell(number(curve.base), (), curve.base)
     for width in each.widths:
-        yield _width(width)
+        yield width_cell(width)
     for curve in (each.before, each.after):
         found = curve.soft_width
         text = NONE if found.value is None else sigma_text(found.value)
@@ -154,9 +155,3 @@ def _cells(each: Compared) -> Iterator[Cell]:
         most.value,
         "the widest of all gaps, chosen after the fact: the interval is that of one distance",
     )
-
-
-def _width(width: BasinWidth | None) -> Cell:
-    if width is None:
-        return Cell(NONE, (), None, "no width was looked for")
-    return Cell(width_text(width), (), width.sigma or width.high or width.low, width.reason or "")

@@ -23,11 +23,10 @@ SCORES: Final = (-0.04, 1.04)
 
 def curve_chart(view: Seen) -> Figure | None:
     """The scores of every ability along every kind of direction; nothing where no curve was walked."""
-    abilities = [ability for ability in view.abilities if view.main_curves(ability)]
-    if not abilities:
+    if not view.walked:
         return None
     ends = sigmas_of(view)
-    grid = Grid(len(abilities), HEAD + PANEL + BETWEEN + STRIP + FOOT)
+    grid = Grid(len(view.walked), HEAD + PANEL + BETWEEN + STRIP + FOOT)
     shown: dict[str, Any] = {
         **layout(WIDTH, grid.height),
         "margin": {"l": LEFT, "r": RIGHT, "t": 0, "b": 0},
@@ -36,7 +35,7 @@ def curve_chart(view: Seen) -> Figure | None:
         "annotations": [],
     }
     traces: list[Figure] = []
-    for place, ability in enumerate(abilities):
+    for place, ability in enumerate(view.walked):
         x, floor = grid.columns(place), HEAD + PANEL
         panel = grid.rows(place, HEAD, floor)
         strip = grid.rows(place, floor + BETWEEN, floor + BETWEEN + STRIP)
@@ -102,7 +101,7 @@ def _share_axis(anchor: str, domain: Pair) -> Figure:
 
 def _panel(view: Seen, ability: str, axes: Figure, below: Figure) -> list[Figure]:
     curves = view.main_curves(ability)
-    traces = [{**band(curve, view.look[curve.direction]), **axes} for curve in curves if _has_band(curve)]
+    traces = [{**band(curve, view.look[curve.direction]), **axes} for curve in curves if has_band(curve)]
     traces += [{**_line(view, curve), **axes} for curve in reversed(curves)]
     base = view.base_scores[ability][0]
     for tuned in view.tuned:
@@ -113,7 +112,8 @@ def _panel(view: Seen, ability: str, axes: Figure, below: Figure) -> list[Figure
     return traces
 
 
-def _has_band(curve: BasinCurve) -> bool:
+def has_band(curve: BasinCurve) -> bool:
+    """Whether several directions were walked at every distance."""
     return all(level.band is not None for level in curve.levels)
 
 

@@ -47,15 +47,6 @@ def measured_on(view: Seen) -> list[tuple[str, str]]:
     ]
 
 
-def left_out(view: Seen) -> list[tuple[str, str]]:
-    """Reason -> the tensors that were not moved for it, most first."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in view.measurement.left_out.items():
-        reasons.setdefault(reason, []).append(name)
-    ordered = sorted(reasons.items(), key=lambda each: -len(each[1]))
-    return [(f"{reason} ({counted(len(names), 'tensor')})", listed(names)) for reason, names in ordered]
-
-
 def recipe_text(view: Seen) -> str | None:
     """Every option, as YAML; nothing where none was recorded."""
     recipe = dict(view.measurement.recipe)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from holdfast.report.basin.curve_chart import SCORES, shaded
+from holdfast.report.basin.curve_chart import SCORES, has_band, shaded
 from holdfast.report.basin.phrases import sigma_text
 from holdfast.report.basin.scale import tick_sigmas
 from holdfast.report.basin.seen import RANDOM, TOWARD, Seen, sigmas_of
-from holdfast.report.basin.strip_chart import HALF, INSIDE, OPEN, OUTSIDE
+from holdfast.report.basin.strip_chart import HALF, stretches
 from holdfast.report.labels import Pair
-from holdfast.report.palette import FAINT, HAIR, INK, SHADE, SOFT, WHITE
-from holdfast.report.printing import SETTINGS, SMALL, saved
+from holdfast.report.palette import FAINT, HAIR, INK, SOFT, WHITE
+from holdfast.report.printing import DASHES, SETTINGS, SMALL, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +22,6 @@ ACROSS: Final = 3
 WIDE: Final = 7.0
 TALL, LONE_TALL = 2.25, 3.2
 """Inches: of all panels side by side, of a row of them, of one that is alone."""
-
-PLOTTED: Final = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 
 
 def basin_figures(view: Seen) -> dict[str, bytes | None]:
@@ -43,7 +41,7 @@ def curve_figure(view: Seen) -> Figure | None:
     """A panel an ability: its score along every kind of direction; nothing where no curve was walked."""
     from matplotlib.figure import Figure
 
-    abilities = [ability for ability in view.abilities if view.main_curves(ability)]
+    abilities = view.walked
     if not abilities:
         return None
     ends, across = sigmas_of(view), min(ACROSS, len(abilities))
@@ -65,7 +63,7 @@ def strip_figure(view: Seen) -> Figure | None:
     """A row an ability, the fine-tunes on the axis of distances; nothing without fine-tunes."""
     from matplotlib.figure import Figure
 
-    abilities = [a for a in view.abilities if any(view.verdict(a, tuned) for tuned in view.tuned)]
+    abilities = view.judged
     if not abilities:
         return None
     ends = sigmas_of(view)
@@ -99,13 +97,12 @@ def _draw_curves(axes: Axes, view: Seen, ability: str, ends: Pair) -> None:
     axes.axhline(chance, color=FAINT, linewidth=0.6)
     for curve in reversed(view.main_curves(ability)):
         look, sigmas = view.look[curve.direction], [level.sigma for level in curve.levels]
-        bands = [level.band for level in curve.levels if level.band is not None]
-        if len(bands) == len(sigmas):
-            low, high = zip(*bands, strict=True)
+        if has_band(curve):
+            low, high = zip(*(level.band for level in curve.levels if level.band is not None), strict=True)
             axes.fill_between(sigmas, low, high, color=look.colour, alpha=0.16, linewidth=0)
         means = [level.mean for level in curve.levels]
         axes.plot(
-            sigmas, means, PLOTTED[look.dash], color=look.colour, marker=look.marker, markersize=2.2,
+            sigmas, means, DASHES[look.dash], color=look.colour, marker=look.marker, markersize=2.2,
             linewidth=1.3 if curve.direction == RANDOM else 0.9, label=view.called(curve.direction),
         )  # fmt: skip
     for tuned in view.tuned:
@@ -138,12 +135,5 @@ def _distances(axes: Axes, view: Seen, ends: Pair, most: int) -> None:
 
 
 def _draw_bar(axes: Axes, view: Seen, ability: str, row: int, ends: Pair) -> None:
-    width = view.width(ability)
-    interval = None if width is None else shaded(width, ends)
-    parts = [(ends, SHADE)]
-    if width is not None and interval is not None:
-        parts = [(interval, OPEN)]
-        parts += [((ends[0], interval[0]), INSIDE)] if width.low is not None else []
-        parts += [((interval[1], ends[1]), OUTSIDE)] if width.high is not None else []
-    for (left, right), colour in parts:
+    for (left, right), colour in stretches(view, ability, ends):
         axes.barh(row, right - left, height=2 * HALF, left=left, color=colour, linewidth=0, zorder=1)

@@ -12,7 +12,8 @@ from holdfast.core.basin import InputCurve, InputLevel
 from holdfast.core.record import Record
 from holdfast.metrics.basin.curve import width_on_grid
 from holdfast.report.basin.grid import axis_id
-from holdfast.report.basin.phrases import is_narrower, share_text, sigma_text, width_text
+from holdfast.report.basin.ledger import width_cell
+from holdfast.report.basin.phrases import is_narrower, share_text, sigma_text
 from holdfast.report.basin.scale import tick_sigmas
 from holdfast.report.basin.seen import Seen
 from holdfast.report.diagnosis.ledger import Ledger, Row
@@ -74,7 +75,11 @@ def input_ledger(view: Seen) -> Ledger | None:
         for n, kind in enumerate(kinds)
     ]
     rows = [
-        Row(ability, "", (_width(view, ability), *(_bearable(view, found.get((ability, kind))) for kind in kinds)))
+        Row(
+            ability,
+            "",
+            (width_cell(view.width(ability)), *(_bearable(view, found.get((ability, kind))) for kind in kinds)),
+        )
         for ability in view.abilities
         if any((ability, kind) in found for kind in kinds)
     ]
@@ -86,13 +91,6 @@ def bearable(curve: InputCurve, tolerance: float) -> Record:
     drops = curve.base - np.array([level.mean for level in curve.levels])
     amounts = [level.amount for level in curve.levels]
     return width_on_grid(amounts, drops, tolerance, (f"input {curve.kind}", "bearable", curve.ability))
-
-
-def _width(view: Seen, ability: str) -> Cell:
-    width = view.width(ability)
-    if width is None:
-        return Cell(NONE, (), None, "no width was looked for")
-    return Cell(width_text(width), (), width.sigma or width.high or width.low, width.reason or "")
 
 
 def _bearable(view: Seen, curve: InputCurve | None) -> Cell:

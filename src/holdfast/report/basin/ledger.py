@@ -7,7 +7,7 @@ from dataclasses import replace
 from holdfast.core.basin import BasinCurve, BasinVerdict, BasinWidth
 from holdfast.core.record import Record
 from holdfast.report.basin.phrases import interval_text, is_narrower, sigma_text, told, width_text
-from holdfast.report.basin.seen import RANDOM, WORST, Seen
+from holdfast.report.basin.seen import RANDOM, WORST, Seen, middle_of
 from holdfast.report.diagnosis.ledger import Ledger, Row
 from holdfast.report.ledger import Cell, Column
 from holdfast.report.wording import NONE, number, typeset
@@ -88,6 +88,13 @@ def verdict_ledger(view: Seen) -> Ledger | None:
     return Ledger(groups, columns, tuple(rows))
 
 
+def width_cell(width: BasinWidth | None) -> Cell:
+    """Between which distances a width lies, with why an end of it is missing."""
+    if width is None:
+        return Cell(NONE, (), None, "no width was looked for")
+    return Cell(width_text(width), (), middle_of(width), width.reason or "")
+
+
 def _filled(groups: tuple[tuple[str, tuple[Column, ...]], ...], rows: list[Row]) -> Ledger:
     """A table without the columns that nobody fills."""
     everywhere = [(heading, column) for heading, group in groups for column in group]
@@ -120,12 +127,12 @@ def _width_cells(view: Seen, ability: str, width: BasinWidth | None) -> list[Cel
 
 def _interval_cells(view: Seen, width: BasinWidth | None) -> list[Cell]:
     if width is None:
-        return [Cell(NONE, (), None, "no width was looked for"), Cell(NONE)]
-    order = width.sigma or width.high or width.low
+        return [width_cell(None), Cell(NONE)]
+    order = middle_of(width)
     lengths = [sigma_text(view.length(end)) for end in (width.low, width.high) if end is not None]
     below = (width.reason,) if order is None and width.reason else ()
     return [
-        Cell(width_text(width), below, order, width.reason or ""),
+        replace(width_cell(width), below=below),
         Cell(" to ".join(lengths) or NONE, (), None if order is None else view.length(order)),
     ]
 
@@ -173,7 +180,7 @@ def _verdict_cells(view: Seen, each: BasinVerdict) -> list[Cell]:
     return [
         Cell(sigma_text(each.sigma), (), each.sigma),
         Cell(sigma_text(each.displacement), (), each.displacement),
-        Cell() if width is None else Cell(width_text(width), (), width.sigma or width.high or width.low),
+        Cell() if width is None else Cell(width_text(width), (), middle_of(width)),
         Cell(WHERE[each.verdict], (), each.verdict),
         _drop(each.drop, each.sentence),
         Cell(NONE, (), None, "not asked") if each.matched is None else _drop(each.matched),

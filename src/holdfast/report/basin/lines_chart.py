@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.core.basin import BasinCurve
-from holdfast.report.basin.curve_chart import SCORES, about, band
+from holdfast.report.basin.curve_chart import SCORES, about, band, has_band
 from holdfast.report.basin.grid import LEFT, RIGHT, WIDTH, Grid, axis_id
 from holdfast.report.basin.scale import sigma_axis
 from holdfast.report.basin.seen import Seen, reach_of
@@ -64,7 +64,7 @@ def lines_chart(view: Seen, panels: Mapping[str, Sequence[Line]], *, lengths: bo
         shown[f"yaxis{place + 1}"] = {**small_axis(x), "range": list(SCORES), "domain": list(rows), "nticks": 6}
         head = {**note(columns[0], rows[1], f"<b>{markup(ability)}</b>"), "yanchor": "bottom", "yshift": 8}
         shown["annotations"].append(head)
-        bands = [line for line in lines if line.banded and all(level.band is not None for level in line.curve.levels)]
+        bands = [line for line in lines if line.banded and has_band(line.curve)]
         drawn = [*(band(line.curve, line.look) for line in bands), *(_drawn(line, lengths) for line in lines)]
         traces += [{**trace, "xaxis": x, "yaxis": y} for trace in drawn]
     return {"data": traces, "layout": shown}

@@ -9,7 +9,7 @@ from holdfast.report.basin.certified import COLUMNS, certified
 from holdfast.report.basin.compared import AFTER, BEFORE, compared, compared_ledger, wider_line
 from holdfast.report.basin.compared_chart import LOOKS, compared_chart
 from holdfast.report.basin.curve_chart import curve_chart
-from holdfast.report.basin.facts import left_out, measured_on, recipe_text, setup
+from holdfast.report.basin.facts import measured_on, recipe_text, setup
 from holdfast.report.basin.inputs import input_chart, input_key, input_ledger
 from holdfast.report.basin.ledger import verdict_ledger, width_ledger
 from holdfast.report.basin.parts import parts_of
@@ -68,7 +68,6 @@ def _facts(view: Seen, before: Seen | None) -> dict[str, Any]:
         "compared_table": compared_ledger(pairs),
         "before": None if before is None else before.measurement.base,
         "measured": measured_on(view),
-        "left_out": left_out(view),
         "recipe": recipe_text(view),
         "command": found.command,
     }

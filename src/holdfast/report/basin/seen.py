@@ -104,7 +104,18 @@ class Seen:
         """How long a distance is over all coordinates."""
         return sigma * sqrt(self.measurement.coordinates)
 
-    @property
+    @cached_property
+    def walked(self) -> tuple[str, ...]:
+        """Abilities with a curve over all that is moved."""
+        return tuple(ability for ability in self.abilities if self.main_curves(ability))
+
+    @cached_property
+    def judged(self) -> tuple[str, ...]:
+        """Abilities beside whose basin some fine-tune was put."""
+        asked = {each.ability for each in self.measurement.verdicts}
+        return tuple(ability for ability in self.abilities if ability in asked)
+
+    @cached_property
     def base_scores(self) -> Mapping[str, tuple[float, float, int]]:
         """Ability -> score of the base, of a guess, and how many items were asked; of those with a curve."""
         curves = [self.curves(ability)[0] for ability in self.abilities if self.curves(ability)]
@@ -112,10 +123,15 @@ class Seen:
 
     def _reach(self, ability: str) -> float:
         width = self.width(ability)
-        if width is not None and (known := width.sigma or width.high or width.low) is not None:
+        if width is not None and (known := middle_of(width)) is not None:
             return known
         curve = self.curve(ability, RANDOM)
         return inf if curve is None or curve.soft_width.value is None else curve.soft_width.value
+
+
+def middle_of(width: BasinWidth) -> float | None:
+    """What a width is sorted by: its middle, or the end that is known where the other one is missing."""
+    return width.sigma or width.high or width.low
 
 
 def sigmas_of(view: Seen) -> tuple[float, float]:

@@ -31,7 +31,7 @@ CROWDED: Final = 0.085
 
 def strip_chart(view: Seen) -> Figure | None:
     """A row an ability: inside, not known and outside on the axis of distances, the fine-tunes on it."""
-    abilities = [a for a in view.abilities if any(view.verdict(a, tuned) for tuned in view.tuned)]
+    abilities = view.judged
     if not abilities:
         return None
     ends = sigmas_of(view)
@@ -53,7 +53,11 @@ def strip_chart(view: Seen) -> Figure | None:
             "zeroline": False,
             "fixedrange": True,
         },
-        "shapes": [shape for row, ability in enumerate(abilities) for shape in _bars(view, ability, row, ends)],
+        "shapes": [
+            _bar(part, row, colour)
+            for row, ability in enumerate(abilities)
+            for part, colour in stretches(view, ability, ends)
+        ],
         "annotations": [_name(view, tuned, line) for tuned, line in lines.items()],
     }
     shown["shapes"] += [_upright(view, tuned) for tuned in view.tuned]
@@ -64,16 +68,16 @@ def strip_chart(view: Seen) -> Figure | None:
     return {"data": traces, "layout": shown}
 
 
-def _bars(view: Seen, ability: str, row: int, ends: Pair) -> list[Figure]:
+def stretches(view: Seen, ability: str, ends: Pair) -> list[tuple[Pair, str]]:
+    """From where to where the axis of an ability has which colour; one where nothing is known of its width."""
     width = view.width(ability)
     interval = None if width is None else shaded(width, ends)
     if width is None or interval is None:
-        return [_bar(ends, row, SHADE)]
-    low, high = interval
-    parts = [((low, high), OPEN)]
-    parts += [((ends[0], low), INSIDE)] if width.low is not None else []
-    parts += [((high, ends[1]), OUTSIDE)] if width.high is not None else []
-    return [_bar(part, row, colour) for part, colour in parts]
+        return [(ends, SHADE)]
+    parts = [(interval, OPEN)]
+    parts += [((ends[0], interval[0]), INSIDE)] if width.low is not None else []
+    parts += [((interval[1], ends[1]), OUTSIDE)] if width.high is not None else []
+    return parts
 
 
 def _bar(between: Pair, row: int, colour: str) -> Figure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.core.basin import BasinMeasurement
@@ -18,7 +17,7 @@ from holdfast.report.basin.phrases import sigma_text, told, width_text
 from holdfast.report.basin.seen import RANDOM, WORST, Seen, seen
 from holdfast.report.basin.verdict import headline, verdict_of
 from holdfast.report.diagnosis.ledger import Ledger
-from holdfast.report.short import ShortTable, bulleted, fitted, itemised, markdown
+from holdfast.report.short import ShortTable, below, itemised, markdown, opened
 from holdfast.report.wording import NONE, base_name, counted, number
 
 MOST_CERTIFICATES = 4
@@ -37,16 +36,13 @@ class TerminalBasin:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What breaks first, what was left, what to mind, the widths, the fine-tunes."""
-        yield Text(headline(self.view), style="bold")
-        yield from bulleted(verdict_of(self.view))
-        for line in caveats(self.view):
-            yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
+        yield from opened(headline(self.view), verdict_of(self.view), caveats(self.view))
         widths = width_table(self.view)
-        yield Padding(fitted(widths, options.max_width, [""] * len(widths.rows)), (1, 0, 0, 0))
+        yield below(widths, options.max_width, [""] * len(widths.rows))
         if self.view.tuned:
             table = verdict_table(self.view)
             outside = ["bold" if "outside" in row else "" for row in table.rows]
-            yield Padding(fitted(table, options.max_width, outside), (1, 0, 0, 0))
+            yield below(table, options.max_width, outside)
         yield Text(legend(self.view), style="dim")
         sworn = sorted(certified(self.view), key=lambda each: each.vacuous)
         for each in sworn[:MOST_CERTIFICATES]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.core.diagnosis import Diagnosis
 from holdfast.report.diagnosis.by_module import LEGEND, RANDOM, short_table
 from holdfast.report.diagnosis.findings import Findings
 from holdfast.report.diagnosis.verdict import headline, verdict_of
-from holdfast.report.short import bulleted, fitted
+from holdfast.report.short import below, opened
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,11 @@ class TerminalSummary:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Title, verdict, table."""
-        yield Text(headline(self.diagnosis), style="bold")
-        yield from bulleted(verdict_of(self.diagnosis))
+        yield from opened(headline(self.diagnosis), verdict_of(self.diagnosis))
         found = short_table(Findings(self.diagnosis))
         if found is None:
             return
-        table = fitted(found, options.max_width, ["dim" if row[0] == RANDOM else "" for row in found.rows])
-        yield Padding(table, (1, 0, 0, 0))
+        yield below(found, options.max_width, ["dim" if row[0] == RANDOM else "" for row in found.rows])
         yield Text(LEGEND, style="dim")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from holdfast.report.rewinding.phrases import place, sentence
+from holdfast.report.rewinding.phrases import place
 from holdfast.report.rewinding.ways import Rewound, kept_unseen
-from holdfast.report.wording import counted, listed, number, quoted
+from holdfast.report.wording import counted, listed, number, quoted, sentence
 
 OVERSHOT = "the finished model overshot"
 """How the statement on overshoot begins where it is found."""

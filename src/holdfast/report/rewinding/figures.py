@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from holdfast.report.palette import INK, SOFT, WHITE, looks_of
-from holdfast.report.printing import SETTINGS, SMALL, name_beside, saved
+from holdfast.report.printing import (
+    LETTER,
+    PLANE_FRAME,
+    ROW,
+    SCALE,
+    SETTINGS,
+    SMALL,
+    bare_plane,
+    name_beside,
+    saved,
+)
 from holdfast.report.rewinding.plane import name_places, rewind_plane
 from holdfast.report.rewinding.ways import Rewound
 from holdfast.report.wording import SCORES, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SIZE: Final = (7.0, 3.9)
-BOX: Final = (0.085, 0.13, 0.9, 0.85)
-INCH: Final = 72.0
-LETTER, ROW, SCALE = 4.6, 9.5, 0.6
-"""Of the names, in points: width of a letter, height of a line; and the size of a dot, of one on the page."""
 
 BASE_MARK, FINAL_MARK, CHOSEN_MARK = "D", "s", "*"
 
@@ -36,16 +40,11 @@ def rewinding_figures(view: Rewound) -> dict[str, bytes | None]:
 
 def plane_figure(view: Rewound) -> Figure | None:
     """The paths on the plane of what was kept and what was learned; nothing where nothing was to be kept."""
-    from matplotlib.figure import Figure
-
     plane = rewind_plane(view)
     if plane is None:
         return None
     look = looks_of(way.name for way in view.ways)
-    figure = Figure(figsize=SIZE)
-    axes = figure.add_axes(BOX)
-    axes.set_xlim(*plane.kept_range)
-    axes.set_ylim(*plane.target_range)
+    figure, axes = bare_plane(plane.kept_range, plane.target_range)
     kept, target = plane.named[0].at
     axes.axhline(target, color=SOFT, linewidth=0.7, linestyle=":")
     axes.axvline(kept, color=SOFT, linewidth=0.7, linestyle=":")
@@ -59,7 +58,7 @@ def plane_figure(view: Rewound) -> Figure | None:
         for x, y in (at for each, at in line if each.beyond):
             axes.plot(x, y, "o", color=colour, markersize=3.5, markerfacecolor=WHITE, zorder=front)
     own = look[view.ways[0].name].colour
-    places = name_places(plane, (SIZE[0] * BOX[2] * INCH, SIZE[1] * BOX[3] * INCH), LETTER, ROW, SCALE)
+    places = name_places(plane, PLANE_FRAME, LETTER, ROW, SCALE)
     for each, where in zip(plane.named, places, strict=True):
         x, y = each.at
         chosen, base = each.text.startswith("chosen"), each.text.startswith("base")

@@ -53,11 +53,6 @@ def place(t: float) -> str:
     return f"{t:g}"
 
 
-def sentence(text: str) -> str:
-    """The same with a capital at its beginning and a full stop at its end."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
-
-
 def checkpoint(found: Rewinding) -> str:
     """The finished checkpoint by the end of its name."""
     return base_name(found.tuned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.report.comparison import Span
-from holdfast.report.labels import Pair, Placed, placed
+from holdfast.report.labels import Drawing, Pair, Placed, placed
 from holdfast.report.plane import extent
 from holdfast.report.rewinding.phrases import place
 from holdfast.report.rewinding.ways import Place, Rewound
@@ -79,22 +79,14 @@ def name_places(plane: RewindPlane, frame: Pair, letter: float, row: float, scal
         row: Height of a line.
         scale: How large a point is, of one on the page.
     """
-    (left, right), (bottom, top) = plane.kept_range, plane.target_range
-
-    def at(kept: float, target: float) -> Pair:
-        return frame[0] * (kept - left) / (right - left), frame[1] * (top - target) / (top - bottom)
-
-    bars = []
-    for each in plane.named:
-        (low, y), (high, _) = (at(end, each.at[1]) for end in each.kept_span)
-        (x, foot), (_, head) = (at(each.at[0], end) for end in each.target_span)
-        bars += [(low, y - scale, high, y + scale), (x - scale, head, x + scale, foot)]
+    drawing = Drawing(plane.kept_range, plane.target_range, frame)
+    bars = [bar for each in plane.named for bar in drawing.cross(each.at, each.kept_span, each.target_span, scale)]
     for _, line in plane.lines:
         for _, spot in line:
-            x, y = at(*spot)
+            x, y = drawing.at(*spot)
             bars.append((x - 4 * scale, y - 4 * scale, x + 4 * scale, y + 4 * scale))
     sizes = [(letter * len(each.text) + 6 * scale, row) for each in plane.named]
-    return placed([at(*each.at) for each in plane.named], sizes, bars, frame, scale)
+    return placed([drawing.at(*each.at) for each in plane.named], sizes, bars, frame, scale)
 
 
 def _spots(places: tuple[Place, ...]) -> list[tuple[Place, Pair]]:

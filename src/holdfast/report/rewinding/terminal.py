@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.core.rewinding import Rewinding
@@ -13,7 +12,7 @@ from holdfast.report.rewinding.caveats import caveats
 from holdfast.report.rewinding.table import legend, point_table, styles
 from holdfast.report.rewinding.verdict import headline, verdict_of
 from holdfast.report.rewinding.ways import Rewound, rewound
-from holdfast.report.short import bulleted, fitted
+from holdfast.report.short import below, opened
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,8 @@ class TerminalRewinding:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What to do, why, what to mind, the points."""
-        yield Text(headline(self.view), style="bold")
-        yield from bulleted(verdict_of(self.view))
-        for line in caveats(self.view):
-            yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
-        table = fitted(point_table(self.view), options.max_width, styles(self.view))
-        yield Padding(table, (1, 0, 0, 0))
+        yield from opened(headline(self.view), verdict_of(self.view), caveats(self.view))
+        yield below(point_table(self.view), options.max_width, styles(self.view))
         yield Text(legend(self.view), style="dim")
         for name, reason in self.view.found.refused.items():
             yield Text(f"No path '{name}': {reason}", style="dim")

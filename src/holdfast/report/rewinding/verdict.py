@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from holdfast.core.rewinding import CHOSEN, UNSEEN
 from holdfast.report.rewinding.matched import Match
-from holdfast.report.rewinding.phrases import finding, place, sentence, told, told_percent, told_signed, turned
+from holdfast.report.rewinding.phrases import finding, place, told, told_percent, told_signed, turned
 from holdfast.report.rewinding.ways import Rewound
-from holdfast.report.wording import counted, listed, number, quoted
+from holdfast.report.wording import counted, listed, number, quoted, sentence
 
 ENOUGH_SHARE = 0.005
 """A share of what was forgotten that is less than this is not worth a sentence: it is written as 0%."""

@@ -80,6 +80,12 @@ class Analysed:
         return tuple(each for each in self.rows if each.row.in_sequence and each.row.runs)
 
     @property
+    def opponents(self) -> tuple[Measured, ...]:
+        """Those that all others are held against: the reference, then the controls."""
+        names = dict.fromkeys([self.reference, *self.controls])
+        return tuple(self.of(name) for name in names if name is not None)
+
+    @property
     def orders(self) -> int:
         """How many orders were finished by somebody."""
         return len({run.order for each in self.sequences for run in each.row.runs})
@@ -191,7 +197,7 @@ def _metric(
         drawn = draws.draws(metric)
     except NotMeasurable as reason:
         return Number(shown, None, covers, unit, str(reason)), None
-    drawn = drawn if nature == "ratio" else drawn * scale.width + (scale.low if nature == "level" else 0.0)
+    drawn = scale.back(drawn, nature)
     return Number(shown, spread_of(drawn, shown, level), covers, unit), drawn
 
 

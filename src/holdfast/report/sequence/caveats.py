@@ -32,7 +32,7 @@ def _notes(found: Analysed) -> Iterator[str]:
     if broken:
         parts = [f"{row.name} ({len(row.runs)} of {row.asked} finished)" for row in broken]
         yield f"Numbers are of the finished runs alone, and who breaks off in hard cases looks better: {listed(parts)}."
-    if found.unit is None and found.evidence.tasks:
+    if found.unit is None:
         yield "The tasks are scored in different units, which have no common mean; each is shown by itself below."
     if len(found.ability_units) > 1:
         yield "Abilities in nats per token and in fractions are never averaged with each other."

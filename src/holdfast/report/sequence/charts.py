@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from holdfast.metrics.continual.formulas import final_accuracy
 from holdfast.report.frame import Figure, axis, bar, crosshair, layout, name_beside, small_axis
 from holdfast.report.hover import fact
 from holdfast.report.labels import Pair
@@ -109,7 +108,7 @@ def about(found: Analysed, each: Measured) -> str:
     for unit in found.ability_units:
         suffix = "" if unit == "frac" else f" {unit}"
         lines.append(fact("general ability", typeset(told_signed(each.numbers[ability_column(unit)])) + suffix))
-    if each.row.ceiling is not None and final_accuracy.name in each.numbers:
+    if each.row.ceiling is not None:
         lines.append(fact("held against", each.row.ceiling))
     lines.append(fact("chains", f"{len(each.row.runs)} of {each.row.asked}"))
     return "<br>".join(lines)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.metrics.continual.formulas import (
-    METRICS,
     backward_transfer_gem,
     final_accuracy,
     forgetting_chaudhry,
@@ -35,30 +34,24 @@ class Shown:
         metric: Which.
         title: What stands above it.
         words: Its definition, in few words.
-        good: 1 where more is better, -1 where less is.
         signed: Whether it is a difference.
     """
 
     metric: Metric
     title: str
     words: str
-    good: int
     signed: bool
 
 
 SHOWN: Final = (
-    Shown(final_accuracy, "final average", "all tasks after the last stage, mean", 1, False),
-    Shown(backward_transfer_gem, "backward transfer", "end minus just trained, earlier tasks (GEM)", 1, True),
-    Shown(forgetting_chaudhry, "forgetting", "best before the last stage minus end (Chaudhry)", -1, True),
-    Shown(forward_transfer_zero_shot, "forward transfer", "just before training minus base (zero-shot)", 1, True),
-    Shown(learning_accuracy, "learning accuracy", "each task just after it was trained, mean", 1, False),
-    Shown(intransigence, "intransigence", "outside the sequence minus just trained in it", -1, True),
+    Shown(final_accuracy, "final average", "all tasks after the last stage, mean", False),
+    Shown(backward_transfer_gem, "backward transfer", "end minus just trained, earlier tasks (GEM)", True),
+    Shown(forgetting_chaudhry, "forgetting", "best before the last stage minus end (Chaudhry)", True),
+    Shown(forward_transfer_zero_shot, "forward transfer", "just before training minus base (zero-shot)", True),
+    Shown(learning_accuracy, "learning accuracy", "each task just after it was trained, mean", False),
+    Shown(intransigence, "intransigence", "outside the sequence minus just trained in it", True),
     Shown(
-        normalised_score_mean_of_ratios,
-        "normalised score",
-        "gain at the end over gain outside, mean of shares",
-        1,
-        False,
+        normalised_score_mean_of_ratios, "normalised score", "gain at the end over gain outside, mean of shares", False
     ),
 )
 
@@ -71,6 +64,3 @@ def nature_of(metric: Metric) -> Nature:
 def ability_column(unit: str) -> str:
     """Name of the column of abilities of one unit."""
     return f"{ABILITIES}:{unit}"
-
-
-ALL: Final = METRICS

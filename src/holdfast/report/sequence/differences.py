@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from holdfast.metrics.continual.formulas import METRICS
 from holdfast.report.sequence.analysis import Analysed, Chains, Measured, measured
 from holdfast.report.sequence.numbers import Number, spread_of, undefined
-from holdfast.report.sequence.rows import Entered
 
 CEILED: Final = frozenset(metric.name for metric in METRICS if metric.needs_ceiling)
 """Numbers that are held against what tasks reach outside the sequence."""
@@ -26,11 +26,10 @@ def difference(one: Measured, other: Measured, name: str, found: Analysed, level
             f"{other.row.ceiling}"
         )
     one, other = _shared(one, other, found)
-    lacking = [each for each in (one, other) if name not in each.numbers or each.numbers[name].value is None]
-    if lacking:
-        return undefined("the two rows finished no chains of the same orders and seeds")
     first, second = one.numbers[name], other.numbers[name]
-    value = (first.value or 0.0) - (second.value or 0.0)
+    if first.value is None or second.value is None:
+        return undefined("the two rows finished no chains of the same orders and seeds")
+    value = first.value - second.value
     covers = tuple(each for each in one.covers if each in other.covers)
     if name not in one.draws or name not in other.draws:
         return Number(value, None, covers, first.unit, first.reason or second.reason)
@@ -55,14 +54,11 @@ def _only(each: Measured, chains: Chains, found: Analysed) -> Measured:
     if (known := found.parts.get((row.name, chains))) is not None:
         return known
     kept = [place for place, run in enumerate(row.runs) if (run.order, run.seed) in chains]
-    part = Entered(
-        name=row.name,
-        entrant=row.entrant,
+    part = replace(
+        row,
         runs=tuple(row.runs[place] for place in kept),
         ends=tuple(row.ends[place] for place in kept),
         chains=tuple(row.chains[place] for place in kept),
-        asked=row.asked,
-        ceiling=row.ceiling,
     )
     made = found.parts[row.name, chains] = measured(part, found.scores, found.resamples, found.level)
     return made

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from holdfast.report.palette import BETTER, INK, SOFT, WHITE, WORSE, looks_of
-from holdfast.report.printing import SETTINGS, SMALL, name_beside, saved
+from holdfast.report.printing import (
+    LETTER,
+    PLANE_FRAME,
+    ROW,
+    SCALE,
+    SETTINGS,
+    SMALL,
+    bare_plane,
+    name_beside,
+    saved,
+)
 from holdfast.report.sequence.analysis import Analysed, Measured
 from holdfast.report.sequence.plane import name_places, plane_of, span_of
 from holdfast.report.sequence.standing import LEARNT, LOST
@@ -17,12 +27,6 @@ from holdfast.report.wording import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-SIZE: Final = (7.0, 3.9)
-BOX: Final = (0.085, 0.13, 0.9, 0.85)
-INCH: Final = 72.0
-LETTER, ROW, SCALE = 4.6, 9.5, 0.6
-"""Of the names, in points: width of a letter, height of a line; and the size of a dot, of one on the page."""
 
 ACROSS, MOST = 3, 12
 """Matrices side by side, and how many there are at most."""
@@ -46,18 +50,13 @@ def sequence_figures(found: Analysed) -> dict[str, bytes | None]:
 
 def plane_figure(found: Analysed) -> Figure | None:
     """Everybody on the plane of learning and loss; nothing where either is nowhere defined."""
-    from matplotlib.figure import Figure
-
     plane = plane_of(found)
     if plane is None:
         return None
     look = looks_of(each.name for each in found.sequences)
-    figure = Figure(figsize=SIZE)
-    axes = figure.add_axes(BOX)
-    axes.set_xlim(*plane.across)
-    axes.set_ylim(*plane.up)
+    figure, axes = bare_plane(plane.across, plane.up)
     axes.axhline(0.0, color=SOFT, linewidth=0.7, linestyle=":")
-    places = name_places(plane, (SIZE[0] * BOX[2] * INCH, SIZE[1] * BOX[3] * INCH), LETTER, ROW, SCALE)
+    places = name_places(plane, PLANE_FRAME, LETTER, ROW, SCALE)
     for (each, (x, y)), where in zip(plane.spots, places, strict=True):
         mine, control = look[each.name], each.name in found.controls
         axes.plot(span_of(each.numbers[LEARNT]), (y, y), color=mine.colour, alpha=0.5, linewidth=0.8)
@@ -130,8 +129,7 @@ def _draw(
     for row, column in np.ndindex(*means.shape):
         axes.text(column, row, number(float(means[row, column]), 2), ha="center", va="center", fontsize=TINY, color=INK)
         if row == column + 1 <= count:
-            outline = ((column - 0.5, column + 0.5), (row - 0.5, row + 0.5))
-            (left, right), (top, foot) = outline
+            left, right, top, foot = column - 0.5, column + 0.5, row - 0.5, row + 0.5
             axes.plot(
                 (left, right, right, left, left), (top, top, foot, foot, top), color=INK, linewidth=0.8, clip_on=False
             )

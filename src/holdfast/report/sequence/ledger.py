@@ -116,8 +116,7 @@ def cost_ledger(found: Analysed) -> Table:
 def difference_ledgers(found: Analysed) -> dict[str, Table]:
     """Against whom -> the differences of everybody else, paired; the reference first, then the controls."""
     columns = number_columns(found)
-    against = [name for name in dict.fromkeys([found.reference, *found.controls]) if name is not None]
-    return {name: _differences(found, found.of(name), columns) for name in against}
+    return {other.name: _differences(found, other, columns) for other in found.opponents}
 
 
 def _differences(found: Analysed, other: Measured, columns: list[tuple[str, Column, bool]]) -> Table:

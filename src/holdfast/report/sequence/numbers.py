@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from holdfast.core.errors import NotMeasurable
 from holdfast.metrics.continual.resampling import Source
 from holdfast.metrics.interval import Interval, interval
 from holdfast.metrics.tradeoff import seed_mean
@@ -30,6 +31,17 @@ class Number:
     covers: tuple[str, ...] = ()
     unit: str = "frac"
     reason: str = ""
+
+    @property
+    def known(self) -> float:
+        """The value, where it was seen to that there is one.
+
+        Raises:
+            NotMeasurable: If there is none; says why.
+        """
+        if self.value is None:
+            raise NotMeasurable(self.reason)
+        return self.value
 
     @property
     def above_zero(self) -> bool:

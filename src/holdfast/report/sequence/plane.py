@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast.report.labels import Pair, Placed, placed
+from holdfast.report.labels import Drawing, Pair, Placed, placed
+from holdfast.report.plane import extent
 from holdfast.report.sequence.analysis import Analysed, Measured
 from holdfast.report.sequence.numbers import Number
 from holdfast.report.sequence.standing import LEARNT, LOST
 
-PADDING = 0.06
+MARGIN_FRAC = 0.06
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ def plane_of(found: Analysed) -> Plane | None:
         return None
     across = [end for each, _ in spots for end in span_of(each.numbers[LEARNT])]
     up = [0.0, *(end for each, _ in spots for end in span_of(each.numbers[LOST]))]
-    return Plane(tuple(spots), _extent(across), _extent(up))
+    return Plane(tuple(spots), extent(across, MARGIN_FRAC), extent(up, MARGIN_FRAC))
 
 
 def span_of(number: Number) -> Pair:
-    """The interval, or the point where there is none."""
-    value = number.value or 0.0
+    """The interval of a number that is defined, or the point where there is none."""
+    value = number.known
     return (value, value) if number.spread is None else (number.spread.low, number.spread.high)
 
 
@@ -58,22 +58,11 @@ def name_places(plane: Plane, frame: Pair, letter: float, row: float, scale: flo
         row: Height of a line.
         scale: How large a dot is, of one on the page.
     """
-    (left, right), (bottom, top) = plane.across, plane.up
-
-    def at(x: float, y: float) -> Pair:
-        return frame[0] * (x - left) / (right - left), frame[1] * (top - y) / (top - bottom)
-
-    bars = []
-    for each, (x, y) in plane.spots:
-        (low, high), (foot, head) = span_of(each.numbers[LEARNT]), span_of(each.numbers[LOST])
-        (west, middle), (east, _) = at(low, y), at(high, y)
-        (centre, south), (_, north) = at(x, foot), at(x, head)
-        bars += [(west, middle - scale, east, middle + scale), (centre - scale, north, centre + scale, south)]
+    drawing = Drawing(plane.across, plane.up, frame)
+    bars = [
+        bar
+        for each, spot in plane.spots
+        for bar in drawing.cross(spot, span_of(each.numbers[LEARNT]), span_of(each.numbers[LOST]), scale)
+    ]
     sizes = [(letter * len(each.name) + 6 * scale, row) for each, _ in plane.spots]
-    return placed([at(*spot) for _, spot in plane.spots], sizes, bars, frame, scale)
-
-
-def _extent(values: Sequence[float]) -> Pair:
-    low, high = min(values), max(values)
-    room = PADDING * (high - low) or 0.05
-    return low - room, high + room
+    return placed([drawing.at(*spot) for _, spot in plane.spots], sizes, bars, frame, scale)

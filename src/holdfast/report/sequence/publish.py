@@ -5,26 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.core.record import to_jsonl
-from holdfast.core.sequence_evidence import SequenceEvidence
-from holdfast.report.sequence.analysis import Analysed, analysed
+from holdfast.report.sequence.analysis import Analysed
 from holdfast.report.sequence.figures import sequence_figures
 from holdfast.report.sequence.page import sequence_page
 from holdfast.report.sequence.records import records_of
 from holdfast.report.sequence.table import sequence_summary
 from holdfast.report.writing import PAGE, write_report
-
-
-def published_sequence(evidence: SequenceEvidence, folder: Path) -> Path:
-    """Analyse what was measured and write everything that people read into a folder.
-
-    Args:
-        evidence: What was measured.
-        folder: Where; files of an earlier report are replaced.
-
-    Returns:
-        The page.
-    """
-    return publish(analysed(evidence), folder)
 
 
 def publish(found: Analysed, folder: Path) -> Path:

@@ -21,9 +21,8 @@ def records_of(found: Analysed) -> list[Record]:
     ``score`` with the subject ``entrant/order`` and the site ``task after stage n``; owners as ``chosen_tensors`` and
     ``chosen_params`` of the site of their task.
     """
-    against = [found.of(name) for name in dict.fromkeys([found.reference, *found.controls]) if name is not None]
     records = [record for each in found.rows for record in _metrics(found, each)]
-    for other in against:
+    for other in found.opponents:
         records += [
             record for each in found.sequences if each is not other for record in _differences(found, each, other)
         ]

@@ -86,11 +86,9 @@ class Scores:
         return self.scales[task].on(items_of(self.of(point, task, whose), self.base(task)))
 
     def _scale(self, unit: Unit, tasks: Sequence[str]) -> Scale:
-        if unit == "frac":
-            return Scale(unit)
         points = [stage.test for entrant in self.evidence.entrants for run in entrant.runs for stage in run.stages]
-        known = [(point.of(task), self.base(task)) for point in (self.evidence.base_test, *points) for task in tasks]
-        return scale_of(unit, [items_of(scores, base) for scores, base in known if scores is not None])
+        known = ((point.of(task), self.base(task)) for point in (self.evidence.base_test, *points) for task in tasks)
+        return scale_of(unit, (items_of(scores, base) for scores, base in known if scores is not None))
 
 
 def entered(evidence: SequenceEvidence, scores: Scores) -> tuple[Entered, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +14,8 @@ from holdfast.metrics.tradeoff import UnusableScores
 
 Nature = Literal["level", "difference", "ratio"]
 """What becomes of a number when all scores are moved and stretched alike."""
+
+Numbers = TypeVar("Numbers", float, Float[np.ndarray, " resamples"])
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Scale:
         placed: Float[np.ndarray, " items"] = (scores - self.low) / self.width
         return placed
 
-    def back(self, number: float, nature: Nature) -> float:
-        """A number that was computed on the scale, in the unit of the scores."""
+    def back(self, number: Numbers, nature: Nature) -> Numbers:
+        """A number, or one a resample, that was computed on the scale, in the unit of the scores."""
         if nature == "ratio":
             return number
         return number * self.width + (self.low if nature == "level" else 0.0)

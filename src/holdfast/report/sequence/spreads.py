@@ -45,7 +45,7 @@ def spread_ledger(found: Analysed) -> Table | None:
         keys.append(("orders", lambda run: order_text(run.order)))
     if found.seeds > 1:
         keys.append(("seeds", lambda run: f"seed {run.seed}"))
-    if not keys or not found.sequences or found.unit is None:
+    if not keys or found.unit is None:
         return None
     columns = tuple(
         Column(title, f"largest minus smallest over {over}", first=not place)

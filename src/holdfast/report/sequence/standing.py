@@ -45,9 +45,9 @@ class Standing:
         """Those from which the best cannot be told apart."""
         return tuple(other for other, lead in self.leads if not lead.above_zero)
 
-    def lead_on(self, name: str) -> Number | None:
-        """The best minus another, if that takes part."""
-        return next((lead for other, lead in self.leads if other.name == name), None)
+    def lead_on(self, other: Measured) -> Number:
+        """The best minus another one that takes part, as the reference always does."""
+        return next(lead for each, lead in self.leads if each is other)
 
 
 def too_few(found: Analysed) -> str | None:
@@ -70,11 +70,11 @@ def standing_of(found: Analysed) -> Standing | None:
         return None
     reference = next((each for each in defined if each.name == found.reference), defined[0])
     learnt = {each.name: difference(each, reference, LEARNT, found) for each in defined if each is not reference}
-    start = found.of(BASE).numbers[final_accuracy.name].value or 0.0
-    margin = EQUAL_FRAC * max((reference.numbers[LEARNT].value or 0.0) - start, 0.0)
+    start = found.of(BASE).numbers[final_accuracy.name].known
+    margin = EQUAL_FRAC * max(reference.numbers[LEARNT].known - start, 0.0)
     slower = tuple(each for each in defined if each.name in learnt and _behind(learnt[each.name], margin))
     racing = [each for each in defined if each not in slower]
-    best = max(racing, key=lambda each: each.numbers[LOST].value or 0.0)
+    best = max(racing, key=lambda each: each.numbers[LOST].known)
     level = 1 - (1 - found.level) / max(len(racing) - 1, 1)
     leads = tuple((each, difference(best, each, LOST, found, level)) for each in racing if each is not best)
     return Standing(reference, margin, slower, best, level, leads)

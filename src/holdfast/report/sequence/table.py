@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.metrics.tradeoff import BASE
@@ -16,7 +15,7 @@ from holdfast.report.sequence.ledger import number_columns
 from holdfast.report.sequence.phrases import between, brief
 from holdfast.report.sequence.standing import standing_of
 from holdfast.report.sequence.verdict import headline, verdict
-from holdfast.report.short import ShortTable, bulleted, fitted, itemised, markdown
+from holdfast.report.short import ShortTable, below, itemised, markdown, opened
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,8 @@ class TerminalTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Who forgets least, why, what to mind, the table."""
-        yield Text(headline(self.found), style="bold")
-        yield from bulleted(verdict(self.found))
-        for line in caveats(self.found):
-            yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
-        yield Padding(fitted(short_table(self.found), options.max_width, _styles(self.found)), (1, 0, 0, 0))
+        yield from opened(headline(self.found), verdict(self.found), caveats(self.found))
+        yield below(short_table(self.found), options.max_width, _styles(self.found))
         yield Text(legend(self.found), style="dim")
 
 

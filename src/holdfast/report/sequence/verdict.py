@@ -9,10 +9,9 @@ from holdfast.metrics.tradeoff import BASE
 from holdfast.report.sequence.analysis import Analysed, Measured
 from holdfast.report.sequence.columns import ability_column
 from holdfast.report.sequence.differences import difference
-from holdfast.report.sequence.numbers import Number
 from holdfast.report.sequence.phrases import told, told_signed
 from holdfast.report.sequence.standing import EQUAL_FRAC, LEARNT, LOST, Standing, standing_of, too_few
-from holdfast.report.wording import counted, listed, number
+from holdfast.report.wording import listed, number, sentence
 
 MOST_NAMED = 4
 
@@ -45,7 +44,7 @@ def verdict(found: Analysed) -> tuple[str, ...]:
     standing = standing_of(found)
     if standing is None:
         reasons = dict.fromkeys(each.numbers[LOST].reason for each in found.sequences)
-        return tuple(reason[:1].upper() + reason[1:] + "." for reason in reasons)
+        return tuple(map(sentence, reasons))
     return (
         _lost(found, standing),
         *_learnt(found, standing),
@@ -67,7 +66,7 @@ def _lost(found: Analysed, standing: Standing) -> str:
         tail = f"; {listed(others)} cannot be told apart from it" if others else ""
         return f"{own}{tail}."
     against = f"{reference.name} {told_signed(reference.numbers[LOST])}"
-    lead = standing.lead_on(reference.name) or difference(best, reference, LOST, found, standing.level)
+    lead = standing.lead_on(reference)
     how = "the difference" if not too_few(found) else "the difference, in these runs alone,"
     claim = f"{how} is {told_signed(lead)}"
     inside = "" if lead.above_zero else ": 0 lies inside the interval, so nothing is claimed"
@@ -93,7 +92,7 @@ def _learnt(found: Analysed, standing: Standing) -> Iterator[str]:
 
 
 def _controls(found: Analysed) -> Iterator[str]:
-    choosing = [each for each in choosers(found) if each.name not in found.controls]
+    choosing = [each for each in _choosers(found) if each.name not in found.controls]
     for name in found.controls:
         control = found.of(name)
         leads = {each.name: difference(each, control, LOST, found) for each in choosing}
@@ -109,7 +108,7 @@ def _controls(found: Analysed) -> Iterator[str]:
             yield f"Against {name}, where chance chooses what is trained: {'; '.join(said[:MOST_NAMED])}."
 
 
-def choosers(found: Analysed) -> list[Measured]:
+def _choosers(found: Analysed) -> list[Measured]:
     """Sequences whose stages say which tensors they chose."""
     return [e for e in found.sequences if any(s.plan is not None for chain in e.row.chains for s in chain.stages)]
 
@@ -119,9 +118,9 @@ def _abilities(found: Analysed, standing: Standing) -> Iterator[str]:
         name = ability_column(unit)
         count = sum(found.scores.base(task).unit == unit for task in found.evidence.keep)
         shown = dict.fromkeys([standing.best.name, standing.reference.name])
-        parts = [f"{each} {_unless_none(found.of(each).numbers[name])}" for each in shown]
+        parts = [f"{each} {told_signed(found.of(each).numbers[name])}" for each in shown]
         what = "scores from 0 to 1" if unit == "frac" else unit
-        yield f"What no stage trains ({counted(count, 'ability').replace('ys', 'ies')}, {what}): {', '.join(parts)}."
+        yield f"What no stage trains ({count} {'ability' if count == 1 else 'abilities'}, {what}): {', '.join(parts)}."
 
 
 def _ends(found: Analysed, standing: Standing) -> Iterator[str]:
@@ -132,7 +131,3 @@ def _ends(found: Analysed, standing: Standing) -> Iterator[str]:
         names = {BASE: "the untouched base"}
         parts = [f"{names.get(name, name)} {told(number)}" for name, number in numbers.items()]
         yield f"Average of all tasks at the end: {', '.join(parts)}."
-
-
-def _unless_none(number: Number) -> str:
-    return told_signed(number) if number.value is not None else number.reason

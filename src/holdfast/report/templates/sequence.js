@@ -150,16 +150,3 @@ if (orderPick && names.length) {
   for (const pick of [orderPick, ...picks]) pick.addEventListener("change", showOrder);
   showOrder();
 }
-
-const copy = byId("copy");
-copy.addEventListener("click", async () => {
-  const text = byId("yaml");
-  getSelection().selectAllChildren(text);
-  try {
-    await navigator.clipboard.writeText(text.textContent);
-    copy.textContent = "Copied";
-  } catch {
-    copy.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
-  }
-  setTimeout(() => { copy.textContent = "Copy"; }, 2000);
-});

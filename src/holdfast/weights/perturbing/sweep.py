@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 
 from holdfast.algebra.delta import exact
@@ -53,7 +52,7 @@ class Sweep:
             return self.model
         for name, weight in self._weights.items():
             # A weight that is not laid out row by row is put together beside it.
-            target = weight.detach() if weight.is_contiguous() else torch.empty(weight.shape).to(weight)
+            target = weight.detach() if weight.is_contiguous() else weight.new_empty(weight.shape)
             flat = target.view(-1)
             for place, _, moved, _ in self._runs(name, distance):
                 flat[place : place + len(moved)] = moved

@@ -15,7 +15,7 @@ from holdfast.core.recipe import TrainRecipe
 from holdfast.core.record import Record
 from holdfast.core.task import Example
 from holdfast.models.base import Base
-from holdfast.train.data import training_rows
+from holdfast.train.data import TASK, training_rows
 from holdfast.train.looking import look
 from holdfast.train.trainer import CompletionTrainer
 from holdfast.weights.contracts import Method, Planned
@@ -23,14 +23,15 @@ from holdfast.weights.quiet import quiet
 
 
 def probed(
-    base: Base, method: Method, examples: Sequence[Example], recipe: TrainRecipe
+    base: Base, method: Method, examples: Sequence[Example], tasks: Sequence[str], recipe: TrainRecipe
 ) -> tuple[ParameterPlan, tuple[Record, ...]]:
     """Let a method choose what it would train, on batches as a training would show them.
 
     Args:
         base: The base; its model is given back bit for bit.
         method: A method that chooses, such as ``trace_probe``.
-        examples: Training examples of the task, which is the recipe's target.
+        examples: Training examples of what the recipe's target names.
+        tasks: The task of every example.
         recipe: How examples are cut and batched, and the seed.
 
     Returns:
@@ -64,16 +65,19 @@ def probed(
                 report_to="none",
                 disable_tqdm=True,
             )
-            rows = training_rows(examples)
-            trainer = CompletionTrainer(attachment, args=args, train_dataset=rows, processing_class=base.tokenizer)
+            taught = training_rows(examples, tasks)
+            trainer = CompletionTrainer(attachment, args=args, train_dataset=taught, processing_class=base.tokenizer)
             trainer.remove_callback(PrinterCallback)
-            tokenised = trainer.tokenised(rows)
-            if not len(tokenised):
+            rows = trainer.train_dataset
+            if not len(rows):
                 raise BadData(
-                    f"target '{recipe.target}': all of its {len(rows)} training examples are longer than max_length "
+                    f"target '{recipe.target}': all of its {len(taught)} training examples are longer than max_length "
                     f"({recipe.max_length} tokens) before their answers begin; raise max_length"
                 )
-            look(attachment, {recipe.target: partial(trainer.batches_of, tokenised)}, lambda: iter(()))
+            of_task = list(rows[TASK])
+            parts = {task: [at for at, its in enumerate(of_task) if its == task] for task in dict.fromkeys(tasks)}
+            shown = {task: partial(trainer.batches_of, rows.select(part)) for task, part in parts.items()}
+            look(attachment, shown, lambda: iter(()))
         return attachment.plan(), tuple(attachment.facts())
     finally:
         attachment.detach()

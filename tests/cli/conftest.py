@@ -1,0 +1,5 @@
+"""Plans take their budgets from those that were solved before."""
+
+from budgets import solved_once
+
+__all__ = ["solved_once"]
