@@ -70,7 +70,7 @@ def compare(contest: Contest, output: Path, executor: Executor, watch: Watch) ->
 
         def judge(job: RunJob) -> Judged | None:
             scores = RunFolder(job.folder).scores(job.final_point, "validation")
-            return judged(scores, validation, tuple(contest.learn), tuple(contest.keep)) if scores else None
+            return judged([scores], [tuple(contest.learn)], validation, tuple(contest.keep)) if scores else None
 
         centres = {label: settled.method.learning_rate for label, settled in plan.entrants.items()}
         searches = search_rates(plan.recipe, centres, attempt, judge, do, watch)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from holdfast.core.scores import PointScores, TaskScores
 
@@ -67,21 +68,35 @@ def choose(tried: Mapping[float, Judged | None], rule: str) -> float | None:
     return max(near, key=lambda rate: judged[rate].kept)
 
 
-def judged(scores: PointScores, base: PointScores, learn: tuple[str, ...], keep: tuple[str, ...]) -> Judged:
-    """What validation says of a run.
+def judged(
+    stages: Sequence[PointScores], learned: Sequence[tuple[str, ...]], base: PointScores, keep: tuple[str, ...]
+) -> Judged:
+    """What validation says of a training, or of several one after the other.
+
+    The target is the mean over the stages of the mean of the tasks learned by then (average anytime accuracy): who has
+    learned nothing has no share in it, and who has lost it again only that of the stages before.
 
     Args:
-        scores: Scores of the run's last checkpoint.
+        stages: Scores after each stage.
+        learned: Names of the tasks that were learned in each.
         base: Scores of the base on the same items.
-        learn: Names of the tasks to be learned.
-        keep: Names of the tasks to be kept.
+        keep: Names of the tasks to be kept; what counts is what is left of them in the end.
     """
-    targets = [_of(scores, task) for task in learn]
-    kept = [_of(scores, task).mean - _of(base, task).mean for task in headline(base, keep)]
+    shares: dict[str, float] = {}
+    values: dict[str, Float[np.ndarray, " items"]] = {}
+    for at, scores in enumerate(stages, start=1):
+        so_far = [task for tasks in learned[:at] for task in tasks]
+        # An item is one observation, however many stages ask it: its scores are brought together first.
+        share = 1 / (len(stages) * len(so_far))
+        for task in so_far:
+            shares[task] = shares.get(task, 0.0) + share
+            values[task] = values.get(task, 0.0) + share * np.array(_of(scores, task).values)
+    end = stages[-1]
+    weights = [shares[task] * np.array(_of(end, task).weights) / sum(_of(end, task).weights) for task in shares]
+    kept = [_of(end, task).mean - _of(base, task).mean for task in headline(base, keep)]
     return Judged(
-        target=np.concatenate([np.array(task.values) for task in targets]),
-        # Tasks count alike, whatever their number of items.
-        weights=np.concatenate([np.array(task.weights) / sum(task.weights) for task in targets]),
+        target=np.concatenate([values[task] / shares[task] for task in shares]),
+        weights=np.concatenate(weights),
         kept=float(np.mean(kept)),
     )
 

@@ -33,9 +33,9 @@ class SequenceRecipe(ComparisonOptions):
         budget: Trainable parameters each method is brought to: a number, or a method such as ``lora-r8``; null leaves
             methods as they are.
         learning_rate_tries: Rates tried for each method, each on a whole sequence in the first order.
-        learning_rate_rule: How the rate is chosen on validation items: ``one_standard_error`` takes, of all rates after
-            whose last stage the tasks score within one standard error of the best, the one that forgets least of what
-            no stage trains; ``target`` takes the best score.
+        learning_rate_rule: How the rate is chosen on validation items, by the mean over the stages of the mean of the
+            tasks learned by then (average anytime accuracy): ``one_standard_error`` takes, of all rates within one
+            standard error of the best, the one that forgets least of what no stage trains; ``target`` takes the best.
         test_items: Most items of a task in a test; all tasks are tested after every stage.
         rewind_rule: How each stage steps back towards where it began before the next one begins, on validation items: a
             rule such as ``keep_gain(0.95)``; null leaves every stage where it ended.

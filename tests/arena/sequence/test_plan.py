@@ -40,7 +40,7 @@ def test_a_stage_steps_back_by_validation_items_of_its_task_and_of_what_is_to_be
         assert list(exam.tasks) == ["diagnosis", "cant", "recall"], "no task that is learned later"
 
 
-def test_chains_of_the_search_are_asked_after_their_last_stage_alone(tmp_path: Path) -> None:
+def test_chains_of_the_search_are_validated_after_every_stage_and_reported_ones_tested(tmp_path: Path) -> None:
     plan = planned_sequence(small_curriculum(tasks=TASKS), tmp_path)
     row = plan.rows["lora"]
     splits = [
@@ -51,4 +51,4 @@ def test_chains_of_the_search_are_asked_after_their_last_stage_alone(tmp_path: P
         for lessons in plan.lessons_of(row)
         for it in (False, True)
     ]
-    assert splits == [[[], [], ["validation"]], [["test"]] * 3]
+    assert splits == [[["validation"]] * 3, [["test"]] * 3]

@@ -70,10 +70,11 @@ def run_sequences(curriculum: Curriculum, output: Path, executor: Executor, watc
             return plan.chain_job(row, stages, rate, seed, base["identity"], reported=False)
 
         def judge(job: ChainJob) -> Judged | None:
-            last = job.stages[-1]
-            scores = last.run.scores(last.point, "validation")
-            learned = tuple(task for stage in job.stages for task in stage.lesson.tasks)
-            return judged(scores, validation, learned, tuple(curriculum.keep)) if scores else None
+            scores = [found for stage in job.stages if (found := stage.run.scores(stage.point, "validation"))]
+            if len(scores) < len(job.stages):
+                return None
+            learned = [tuple(stage.lesson.tasks) for stage in job.stages]
+            return judged(scores, learned, validation, tuple(curriculum.keep))
 
         centres = {label: row.method.learning_rate for label, row in plan.rows.items()}
         searches = search_rates(plan.recipe, centres, attempt, judge, do, watch)

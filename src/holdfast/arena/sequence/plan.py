@@ -94,12 +94,11 @@ class SequencePlan:
             rate: Peak learning rate.
             seed: Training seed.
             base: Name of the base's weights.
-            reported: Whether it is tested after every stage; a chain of the search is validated after the last alone.
+            reported: Whether it is tested after every stage; a chain of the search is validated.
         """
         planned: list[Stage] = []
         for at, tasks in enumerate(stages):
-            exams = (self.test,) if reported else (self.validation,) if at == len(stages) - 1 else ()
-            planned.append(self._stage(row, tasks, stages[:at], planned, rate, seed, base, exams, reported=reported))
+            planned.append(self._stage(row, tasks, stages[:at], planned, rate, seed, base, reported=reported))
         name = f"{row.label}{self._which(row, stages)} seed {seed}" if reported else f"{row.label} rate {rate:g}"
         folder = f"{_plain(name)}-{planned[-1].folder.name[-8:]}"
         return ChainJob(name, self.output / "chains" / folder, tuple(planned), reported and row.regime == "sequence")
@@ -127,7 +126,6 @@ class SequencePlan:
         rate: float,
         seed: int,
         base: str,
-        exams: tuple[Exam, ...],
         *,
         reported: bool,
     ) -> Stage:
@@ -161,7 +159,7 @@ class SequencePlan:
             origin=origin,
             method=row.method,
             lesson=lesson,
-            exams=exams,
+            exams=(self.test if reported else self.validation,),
             way_back=None if rule is None else self._way_back(rule, lesson),
         )
 
