@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from holdfast.core.spec import parse_spec
 from holdfast.methods.adalora import AdaLora
 from holdfast.methods.adapter import AdapterAttachment, linears
+from holdfast.methods.frozen_a import FrozenA
 from holdfast.methods.hra import Hra
 from holdfast.methods.lora import Lora
 from holdfast.methods.miss import Miss
@@ -148,7 +149,7 @@ def test_one_rank_more_in_some_layers_costs_what_those_layers_cost(model: PreTra
     kinds = method.kinds(model)
     assert kinds == ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     more = method.with_one_more(frozenset({"q_proj", "up_proj"}))
-    trained = slice(1 if spec == "inf_lora" else 2)  # outputs alone, where the factor that reads inputs is fixed
+    trained = slice(1 if isinstance(method, FrozenA) else 2)  # outputs alone, where A is fixed
     wider = [layer.weight.shape for name, layer in linears(model) if name.endswith(("q_proj", "up_proj"))]
     extra = sum(sum(shape[trained]) for shape in wider)
     assert more.parameters(model) - method.parameters(model) == extra

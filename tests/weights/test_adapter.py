@@ -25,7 +25,7 @@ from holdfast.weights.loading import checkpoint_on
 from holdfast.weights.moving import CONFIG, WEIGHTS
 
 Saved = Callable[..., tuple[Path, Tensor]]
-LOW_RANK = ("lora", "lora(use_rslora=True)", "pissa", "o_lora", "inf_lora")
+LOW_RANK = ("lora", "lora(use_rslora=True)", "pissa", "o_lora", "inf_lora", "lora_fa")
 FORMS = {"oft": Rotation, **dict.fromkeys(LOW_RANK, LowRank)}
 
 

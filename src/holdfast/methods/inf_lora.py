@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from peft import LoraConfig, PeftConfig, get_peft_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.record import Record
-from holdfast.methods.adapter import AdapterAttachment
-from holdfast.methods.ranked import RankedMethod
+from holdfast.methods.frozen_a import ADAPTER, FrozenA, FrozenAAttachment
 from holdfast.methods.subspaces.kept import KeptSpace
 from holdfast.methods.subspaces.reading import second_moments
 from holdfast.methods.turns import in_turns
 from holdfast.weights.material import Batch, Material
 from holdfast.weights.past import PastStage
-from holdfast.weights.quiet import quiet
 
 KEPT, FREE = ".kept", ".free"
 """After the name of a layer: whether a basis spans what is kept of its inputs, or what is free."""
 
 
 @dataclass(frozen=True)
-class InfLora(RankedMethod):
+class InfLora(FrozenA):
     """LoRA whose ``A`` is fixed from the task's inputs, off the space of earlier inputs, while ``B`` is trained.
 
     Published by Liang and Li, CVPR 2024, arXiv 2404.00228, where the two letters are swapped. Rows of ``A`` are the
@@ -57,28 +52,15 @@ class InfLora(RankedMethod):
     """
 
     name: ClassVar[str] = "inf_lora"
-    learning_rate: ClassVar[float] = 5e-4
-    served_as: ClassVar[str] = "lora"
 
     threshold: float = 0.98
     final_threshold: float = 1.0
     sessions: int = 10
     batches: int = 64
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:
-        return LoraConfig(**self.options(self.r))
-
     def attach(self, model: nn.Module) -> InfLoraAttachment:
         assert isinstance(model, PreTrainedModel), "models are opened by transformers"
         return InfLoraAttachment(model, self)
-
-    def parameters(self, model: nn.Module) -> int:
-        """How many scalars the trained factors have, counted on a wrapped copy of the model's shapes."""
-        assert isinstance(model, PreTrainedModel), "models are opened by transformers"
-        with quiet():
-            shapes = copy.deepcopy(model).to("meta")
-            adapted = get_peft_model(shapes, self.config(shapes))
-        return sum(layer.lora_B[_ADAPTER].weight.numel() for _, layer in _layers(adapted))
 
     def threshold_after(self, tasks: int) -> float:
         """The share of a task's inputs that is kept, with so many tasks before it."""
@@ -96,16 +78,12 @@ class InfLora(RankedMethod):
             )
 
 
-class InfLoraAttachment(AdapterAttachment):
+class InfLoraAttachment(FrozenAAttachment):
     """A LoRA adapter that reads fixed directions of its inputs."""
 
     def __init__(self, model: PreTrainedModel, method: InfLora) -> None:
         super().__init__(model, method.config(model))
         self._method = method
-        self._layers = dict(_layers(self.model))
-        for layer in self._layers.values():
-            _fix(layer.lora_A[_ADAPTER])
-        self._initial = {name: tensor for name, tensor in self._initial.items() if name in self.trainable()}
         self._kept: dict[str, KeptSpace] = {}
         self._before = 0
         self._target: Mapping[str, Iterable[Batch]] = {}
@@ -121,7 +99,7 @@ class InfLoraAttachment(AdapterAttachment):
         if past:
             self._kept = dict(_spaces(past[-1].keepsake()))
             for name, layer in self._layers.items():
-                width = layer.lora_A[_ADAPTER].weight.shape[1]
+                width = layer.lora_A[ADAPTER].weight.shape[1]
                 if name not in self._kept or self._kept[name].width != width:
                     raise HoldfastError(
                         f"inf_lora keeps '{name}' off the inputs of earlier tasks, and task '{past[-1].task}' left no "
@@ -185,7 +163,7 @@ class InfLoraAttachment(AdapterAttachment):
         return second_moments(self.model, self._layers, in_turns(self._target, self._method.batches))
 
     def _factor(self, name: str) -> Tensor:
-        factor: Tensor = self._layers[name].lora_A[_ADAPTER].weight
+        factor: Tensor = self._layers[name].lora_A[ADAPTER].weight
         return factor
 
     def _space(self, name: str) -> KeptSpace:
@@ -194,21 +172,6 @@ class InfLoraAttachment(AdapterAttachment):
             return KeptSpace.nothing(factor.shape[1], factor.device)
         space = self._kept[name]
         return KeptSpace(space.basis.to(factor.device), space.complement)
-
-
-_ADAPTER = "default"
-"""peft's name of the one adapter."""
-
-
-def _fix(factor: nn.Module) -> None:
-    """Make the weight of a factor a buffer: it is stored like a parameter, and no optimizer finds it."""
-    weight = factor.get_parameter("weight").detach()
-    del factor.weight
-    factor.register_buffer("weight", weight)
-
-
-def _layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
-    yield from ((name, layer) for name, layer in model.named_modules() if isinstance(layer, LoraLayer))
 
 
 def _spaces(left: Mapping[str, Tensor]) -> Iterator[tuple[str, KeptSpace]]:

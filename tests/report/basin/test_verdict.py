@@ -144,6 +144,17 @@ def test_a_lone_fine_tune_stays_leaves_or_is_open(build, sigma: float, told: str
     assert headline(seen(build(tuned={"/runs/final": (sigma, 1.0)}))).endswith(told)
 
 
+def test_the_headline_does_not_call_safe_what_lost_without_going_far(build) -> None:
+    one = with_verdicts(build(tuned={"/runs/final": (0.001, 1.0)}), verdict="inside", drop=lost(0.3, 0.2, 0.4))
+    assert headline(seen(one)).endswith("; the fine-tune did not go as far, and lost more than 0.05 all the same")
+    both = build(tuned={"/runs/a": (0.0006, 1.0), "/runs/b": (0.0007, 1.0)})
+    first, *others = both.verdicts
+    broken = (first.model_copy(update={"drop": lost(0.3, 0.2, 0.4)}), *others)
+    said_of_both = headline(seen(both.model_copy(update={"verdicts": broken})))
+    assert said_of_both.endswith("; no fine-tune went as far, and 1 of 2 lost more than 0.05 all the same")
+    assert headline(seen(both)).endswith("; no fine-tune left a basin")
+
+
 def test_many_fine_tunes_that_left_are_counted(build) -> None:
     tuned = {f"/runs/{n}": (0.003 + n / 1e4, 1.0) for n in range(5)}
     assert headline(seen(build(tuned=tuned))).endswith("; 5 of 5 fine-tunes left a basin")

@@ -74,6 +74,11 @@ def _left(view: Seen) -> str:
     if not out:
         unknown = any(_abilities(view, tuned, "undecided") for tuned in view.tuned)
         many = len(view.tuned) > 1
+        if broken := sum(bool(_lost_inside(view, tuned)) for tuned in view.tuned):
+            lost = f"lost more than {number(view.measurement.tolerance, 2)} all the same"
+            if not many:
+                return f"; the fine-tune did not go as far, and {lost}"
+            return f"; no fine-tune went as far, and {broken} of {len(view.tuned)} {lost}"
         if unknown:
             return "; no fine-tune is known to have left a basin" if many else "; whether the fine-tune left is open"
         return "; no fine-tune left a basin" if many else "; the fine-tune stayed inside"
@@ -186,7 +191,7 @@ def _loss(found: list[BasinVerdict]) -> str:
 def _surprises(view: Seen, name: str, found: list[BasinVerdict]) -> Iterator[str]:
     """Fine-tunes whose distance says one thing and whose score another."""
     tolerance = view.measurement.tolerance
-    lost = [e.ability for e in found if e.verdict == "inside" and e.drop.spread and e.drop.spread[0] > tolerance]
+    lost = _lost_inside(view, found[0].tuned)
     kept = [e.ability for e in found if e.verdict == "outside" and e.drop.spread and e.drop.spread[1] <= tolerance]
     if lost:
         yield (
@@ -198,6 +203,13 @@ def _surprises(view: Seen, name: str, found: list[BasinVerdict]) -> Iterator[str
             f"Though outside by its distance, {name} lost no more than {number(tolerance, 2)} of {quoted(kept)}: the "
             "way it went breaks them later than random ways do."
         )
+
+
+def _lost_inside(view: Seen, tuned: str) -> list[str]:
+    """Abilities of which a fine-tune surely lost more than the tolerance without going as far as they are wide."""
+    found = [each for ability in view.abilities if (each := view.verdict(ability, tuned)) is not None]
+    tolerance = view.measurement.tolerance
+    return [e.ability for e in found if e.verdict == "inside" and e.drop.spread and e.drop.spread[0] > tolerance]
 
 
 def _certified(view: Seen) -> Iterator[str]:
